@@ -1,0 +1,199 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use partita_model::Timestamp;
+use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
+use partita_proto::v1::expected_version::{Any, Expected};
+use partita_proto::v1::{AppendRequest, AppendResponse, AuditContext, ErrorReason, ExpectedVersion};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::client::{self, Refusal};
+use crate::commands::import::line::{ImportEvent, StreamKey};
+use crate::commands::import::queue::Group;
+use crate::failure::Failure;
+
+/// How long one append is repeated before the import gives up: longer than a restart or a failover takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The first pause, doubled with each repetition up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Sends groups; one an append, or more where the server does not take it whole.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    client: EventStoreServiceClient<Channel>,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) stream: Arc<StreamKey>,
+    pub(super) appended: u64,
+    pub(super) already_recorded: u64,
+    pub(super) refused: Vec<RefusedEvent>,
+    /// Why the import cannot go on.
+    pub(super) fatal: Option<Failure>,
+}
+
+/// An event that the server does not take.
+#[derive(Debug)]
+pub(super) struct RefusedEvent {
+    pub(super) line: u64,
+    /// Name of the reason, to count by.
+    pub(super) reason: String,
+    pub(super) text: String,
+}
+
+/// What a refusal of several events asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// The same again, after a pause.
+    Repeat,
+    /// Some of the events are the reason: find out which.
+    Divide,
+    /// No other event would fare better.
+    GiveUp,
+}
+
+impl Sender {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { client: client::events(channel) }
+    }
+
+    /// Sends a group. Parts are settled one after the other, in order: no event overtakes an earlier one.
+    pub(super) async fn send(mut self, group: Group) -> Outcome {
+        let Group { stream, context, events } = group;
+        let mut outcome = Outcome::new(stream.clone());
+        // The next part is the last of the list.
+        let mut parts = vec![events];
+        while let Some(mut part) = parts.pop() {
+            let refusal = match self.append(&stream, &context, &part).await {
+                Ok(response) => {
+                    outcome.count(part.len(), response.replayed);
+                    continue;
+                }
+                Err(status) => status,
+            };
+            let (refusal, status) = (Refusal::from(refusal.clone()), refusal);
+            if step(&refusal) != Step::Divide {
+                outcome.fatal = Some(client::failure("append not confirmed", status));
+                break;
+            }
+            let sent = part.len();
+            if let Some(floor) = floor(&refusal) {
+                part = outcome.refuse_below(floor, part, &refusal);
+            }
+            if part.len() < sent {
+                parts.extend(Some(part).filter(|rest| !rest.is_empty()));
+            } else if part.len() == 1 {
+                outcome.refuse(part, &refusal);
+            } else {
+                let later = part.split_off(part.len() / 2);
+                parts.extend([later, part]);
+            }
+        }
+        outcome
+    }
+
+    /// One append, repeated while that helps. Every event has an id, so no repetition records it twice.
+    async fn append(
+        &mut self,
+        stream: &StreamKey,
+        context: &AuditContext,
+        events: &[ImportEvent],
+    ) -> Result<AppendResponse, Status> {
+        let request = AppendRequest {
+            tenant_id: stream.tenant_id.clone(),
+            aggregate_type: stream.aggregate_type.clone(),
+            aggregate_id: stream.aggregate_id.clone(),
+            expected_version: Some(ExpectedVersion { expected: Some(Expected::Any(Any {})) }),
+            events: events.iter().map(|event| event.event.clone()).collect(),
+            context: Some(context.clone()),
+        };
+        let give_up = Instant::now() + PATIENCE;
+        let mut pause = PAUSE_MIN;
+        loop {
+            let status = match self.client.append(client::append_request(request.clone())).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => status,
+            };
+            let refusal = Refusal::from(status.clone());
+            if step(&refusal) != Step::Repeat || Instant::now() > give_up {
+                return Err(status);
+            }
+            let asked = refusal.retry_after().unwrap_or_default();
+            // Between half and all of the pause, so that those who were turned away together do not come back so.
+            tokio::time::sleep(asked + pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+impl Outcome {
+    fn new(stream: Arc<StreamKey>) -> Self {
+        Self { stream, appended: 0, already_recorded: 0, refused: Vec::new(), fatal: None }
+    }
+
+    fn count(&mut self, events: usize, replayed: bool) {
+        let counter = if replayed { &mut self.already_recorded } else { &mut self.appended };
+        *counter += events as u64;
+    }
+
+    fn refuse(&mut self, events: Vec<ImportEvent>, refusal: &Refusal) {
+        self.refused.extend(events.into_iter().map(|event| RefusedEvent {
+            line: event.line,
+            reason: refusal.name(),
+            text: refusal.line(),
+        }));
+    }
+
+    /// Refuses what lies below the floor and gives back the rest.
+    fn refuse_below(&mut self, floor: Timestamp, events: Vec<ImportEvent>, refusal: &Refusal) -> Vec<ImportEvent> {
+        let (below, rest): (Vec<_>, _) =
+            events.into_iter().partition(|event| event.time.is_some_and(|time| time < floor));
+        self.refused.extend(below.into_iter().map(|event| RefusedEvent {
+            line: event.line,
+            reason: refusal.name(),
+            text: format!("event_timestamp lies below the floor {floor} of its tenant"),
+        }));
+        rest
+    }
+}
+
+/// The tenant's floor, from a refusal that names it: a whole file of old events is then sorted out in one answer a
+/// group, not one an event.
+fn floor(refusal: &Refusal) -> Option<Timestamp> {
+    if refusal.reason() != Some(ErrorReason::BelowFloor) {
+        return None;
+    }
+    refusal.metadata("floor").and_then(|floor| Timestamp::parse_rfc3339(floor).ok())
+}
+
+fn step(refusal: &Refusal) -> Step {
+    let Some(reason) = refusal.reason() else {
+        return match refusal.code() {
+            // From the network or the client library: nobody knows what became of it, and the ids make it safe.
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => Step::Repeat,
+            Code::ResourceExhausted | Code::Internal | Code::Aborted => Step::Repeat,
+            Code::InvalidArgument | Code::AlreadyExists | Code::OutOfRange => Step::Divide,
+            Code::Ok | Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition => Step::GiveUp,
+            Code::Unimplemented | Code::DataLoss | Code::Unauthenticated => Step::GiveUp,
+        };
+    };
+    match reason {
+        ErrorReason::Overloaded | ErrorReason::DatabaseUnavailable | ErrorReason::PartitionUnavailable => Step::Repeat,
+        ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded | ErrorReason::ShuttingDown => Step::Repeat,
+        // Nothing was expected of the stream: another writer came between, no more.
+        ErrorReason::VersionConflict => Step::Repeat,
+        ErrorReason::TenantLimit if refusal.retry_after().is_some() => Step::Repeat,
+        // An earlier run may have grouped the same events differently: alone, each is recognised.
+        ErrorReason::EventIdConflict => Step::Divide,
+        ErrorReason::InvalidArgument | ErrorReason::BelowFloor | ErrorReason::LegacyConstraint => Step::Divide,
+        // One event that the server stumbles over must not keep the others out.
+        ErrorReason::Internal | ErrorReason::TenantLimit => Step::Divide,
+        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Step::GiveUp,
+        ErrorReason::PhaseContradiction | ErrorReason::Unspecified => Step::GiveUp,
+    }
+}

@@ -1,0 +1,186 @@
+use clap::Args;
+use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
+use partita_proto::v1::maintain_partitions_response::Result as Report;
+use partita_proto::v1::partition_action::Kind;
+use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
+use partita_proto::v1::{
+    MaintainPartitionsRequest, MaintenanceSummary, PartitionAction, TenantMaintenance,
+};
+use serde::Serialize;
+use tonic::transport::Channel;
+
+use crate::client;
+use crate::commands::partitions::{month_edge, print_sizes};
+use crate::document::PartitionDocument;
+use crate::failure::Failure;
+use crate::output::{self, Format};
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintainArgs {
+    /// One tenant; without it all of them
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Months after the current one that must exist; without it the server's setting
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=i64::from(MONTHS_AHEAD_MAX)))]
+    months_ahead: Option<i32>,
+    /// Months before the current one to keep, 0 for ever; without it the server's setting
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=i64::from(RETENTION_MONTHS_MAX)))]
+    retention_months: Option<i32>,
+    /// Change nothing, only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One run, as `-o json` prints it.
+#[derive(Debug, Serialize)]
+struct RunDocument {
+    validate_only: bool,
+    tenants_failed: i32,
+    created: i32,
+    detached: i32,
+    dropped: i32,
+    tenants: Vec<TenantDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct TenantDocument {
+    tenant_id: String,
+    actions: Vec<ActionDocument>,
+    retention_floor: Option<String>,
+    failure: Option<FailureDocument>,
+    partitions: Vec<PartitionDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActionDocument {
+    kind: &'static str,
+    partition_name: String,
+    range_start: Option<String>,
+    range_end: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureDocument {
+    reason: String,
+    message: String,
+}
+
+pub(crate) async fn run(
+    args: MaintainArgs,
+    mut client: PartitionAdminServiceClient<Channel>,
+    format: Format,
+) -> Result<(), Failure> {
+    let request = MaintainPartitionsRequest {
+        tenant_id: args.tenant.unwrap_or_default(),
+        months_ahead: args.months_ahead,
+        retention_months: args.retention_months,
+        validate_only: args.dry_run,
+    };
+    let broken = |status| client::failure("maintenance failed", status);
+    let mut reports = client.maintain_partitions(request).await.map_err(broken)?.into_inner();
+    let mut tenants = Vec::new();
+    let mut summary = None;
+    while let Some(report) = reports.message().await.map_err(broken)? {
+        match report.result {
+            Some(Report::Tenant(tenant)) => {
+                let tenant = TenantDocument::from(tenant);
+                if format == Format::Table {
+                    print_steps(&tenant, args.dry_run)?;
+                }
+                tenants.push(tenant);
+            }
+            Some(Report::Summary(last)) => summary = Some(last),
+            None => {}
+        }
+    }
+    let summary = summary.ok_or_else(|| {
+        Failure::internal("the server's report was cut short").next("run it again: what is done is not done twice")
+    })?;
+    let failed = summary.tenants_failed;
+    match format {
+        Format::Json => output::json(&RunDocument::new(&summary, tenants))?,
+        Format::Table => print_end(&summary, &tenants)?,
+    }
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let message = format!("maintenance of {failed} of {} tenants did not end", summary.tenants);
+            Err(Failure::refused(message).next("see the reasons above, then run it again"))
+        }
+    }
+}
+
+fn print_steps(tenant: &TenantDocument, dry_run: bool) -> Result<(), Failure> {
+    let name = output::cell(&tenant.tenant_id);
+    let would = if dry_run { "would be " } else { "" };
+    for action in &tenant.actions {
+        let (start, end) = (action.range_start.as_deref(), action.range_end.as_deref());
+        let step = if action.partition_name.is_empty() {
+            format!("{would}{} from {} to {}", action.kind, month_edge(start), month_edge(end))
+        } else {
+            format!("{} {would}{}, from {}", action.partition_name, action.kind, month_edge(start))
+        };
+        output::line(&format!("{name}: {step}"))?;
+    }
+    match &tenant.failure {
+        Some(failure) => output::line(&format!("{name}: failed: {}: {}", failure.reason, failure.message)),
+        None if tenant.actions.is_empty() => output::line(&format!("{name}: nothing to do")),
+        None => Ok(()),
+    }
+}
+
+fn print_end(summary: &MaintenanceSummary, tenants: &[TenantDocument]) -> Result<(), Failure> {
+    let partitions: Vec<_> = tenants.iter().flat_map(|tenant| tenant.partitions.clone()).collect();
+    print_sizes(&partitions)?;
+    let MaintenanceSummary { tenants, created, detached, dropped, .. } = summary;
+    let note = if summary.validate_only { " (dry run: nothing was changed)" } else { "" };
+    output::line(&format!(
+        "{tenants} tenants: {created} created, {detached} detached, {dropped} dropped{note}"
+    ))
+}
+
+impl RunDocument {
+    fn new(summary: &MaintenanceSummary, tenants: Vec<TenantDocument>) -> Self {
+        Self {
+            validate_only: summary.validate_only,
+            tenants_failed: summary.tenants_failed,
+            created: summary.created,
+            detached: summary.detached,
+            dropped: summary.dropped,
+            tenants,
+        }
+    }
+}
+
+impl From<TenantMaintenance> for TenantDocument {
+    fn from(tenant: TenantMaintenance) -> Self {
+        Self {
+            actions: tenant.actions.into_iter().map(ActionDocument::from).collect(),
+            retention_floor: client::from_wire(tenant.retention_floor.as_ref()),
+            failure: tenant.failure.map(|failure| FailureDocument {
+                reason: failure.reason().as_str_name().trim_start_matches("ERROR_REASON_").to_owned(),
+                message: failure.message,
+            }),
+            partitions: tenant.partitions.into_iter().map(PartitionDocument::from).collect(),
+            tenant_id: tenant.tenant_id,
+        }
+    }
+}
+
+impl From<PartitionAction> for ActionDocument {
+    fn from(action: PartitionAction) -> Self {
+        let kind = match action.kind() {
+            Kind::Created => "created",
+            Kind::Detached => "detached",
+            Kind::Dropped => "dropped",
+            Kind::FloorRaised => "floor raised",
+            Kind::Unspecified => "unknown",
+        };
+        Self {
+            kind,
+            range_start: client::from_wire(action.range_start.as_ref()),
+            range_end: client::from_wire(action.range_end.as_ref()),
+            partition_name: action.partition_name,
+        }
+    }
+}

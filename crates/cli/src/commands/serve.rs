@@ -1,0 +1,67 @@
+use std::net::SocketAddr;
+
+use clap::Args;
+use partita_store::{DatabaseUrl, StartError, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ConfigArgs};
+use crate::failure::{Exit, Failure};
+use crate::{lifecycle, telemetry};
+
+/// Serve gRPC.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on, over the configuration's `listen`
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// Serves until Ctrl-C or SIGTERM, then drains.
+pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Failure> {
+    let mut config = Config::load(config, Config::default())?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    let database_url = config.database_url()?;
+    telemetry::start(&config.log)?;
+    let shutdown = lifecycle::shutdown_signal()?;
+    let listener = listen(config.listen, "--listen").await?;
+    let store = open_store(&config, database_url).await?;
+    serve(listener, store, &config, shutdown).await
+}
+
+/// Serves on a listener, and closes the store when it is over.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    store: Store,
+    config: &Config,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let address = listener.local_addr().unwrap_or(config.listen);
+    tracing::info!(listen = %address, phase = %store.phase(), "serving");
+    let served = partita_server::serve(listener, store.clone(), config.server(), shutdown).await;
+    store.close().await;
+    tracing::info!("stopped");
+    served.map_err(|error| Failure::internal(format!("the server ended: {error}")).because_of(&error))
+}
+
+/// Takes the port; `flag` is how the user names another.
+pub(crate) async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::usage(format!("cannot listen on {address}")).because(error);
+        failure.next(format!("name another with {flag}, or stop the program that has it"))
+    })
+}
+
+/// Opens the store, or says which command makes it ready.
+pub(crate) async fn open_store(config: &Config, database_url: DatabaseUrl) -> Result<Store, Failure> {
+    Store::connect(config.store(database_url)).await.map_err(|error| {
+        let exit = match &error {
+            StartError::Unreachable { .. } => Exit::Unreachable,
+            StartError::Schema(error) => return super::migrate::failure("cannot serve", error),
+            StartError::SchemaBehind { .. } | StartError::SchemaChanged { .. } => Exit::Refused,
+            StartError::LegacyConstraintMissing { .. } | StartError::UnknownPhase { .. } => Exit::Refused,
+            StartError::Contradiction(_) => Exit::Refused,
+        };
+        Failure::new(exit, format!("cannot serve: {error}")).because_of(&error)
+    })
+}

@@ -1,0 +1,184 @@
+//! The configuration: defaults < file < environment < flags, checked as a whole before anything starts.
+//!
+//! `docs/configuration.md` is the reference for people, `deploy/partita.example.toml` the one to copy; a test
+//! holds both to what stands here.
+
+mod layers;
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
+use partita_server::ServerConfig;
+use partita_store::{DatabaseUrl, LaneConfig, StoreConfig};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::reader::Reader;
+use crate::failure::Failure;
+
+/// Where configuration comes from besides the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file; without it ./partita.toml is read where it exists
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Set one key, over file and environment, such as log.filter=debug; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    pub(crate) set: Vec<String>,
+}
+
+/// All settings, each within its limits.
+///
+/// Not `Debug` outside of tests: the URL may hold a password.
+#[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct Config {
+    /// Where the database is; none: not said.
+    pub(crate) database_url: Option<String>,
+    /// Connections for everything but appends.
+    pub(crate) read_connections_max: u32,
+    /// Address of the gRPC server.
+    pub(crate) listen: SocketAddr,
+    /// `DB_PARTITIONS_V1`: whether both tables are written.
+    pub(crate) partitions_enabled: bool,
+    /// Months after the current one that exist.
+    pub(crate) months_ahead: u32,
+    /// Months before the current one that are kept; 0 keeps for ever.
+    pub(crate) retention_months: u32,
+    /// How appends are queued and batched.
+    pub(crate) lanes: LaneConfig,
+    /// How long a stop waits for running calls.
+    pub(crate) drain_timeout: Duration,
+    /// What is logged, and how.
+    pub(crate) log: LogConfig,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LogConfig {
+    /// The form of a line.
+    pub(crate) format: LogFormat,
+    /// Directives of tracing's `EnvFilter`, such as `info,partita_store=debug`.
+    pub(crate) filter: String,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            database_url: None,
+            read_connections_max: 8,
+            listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
+            partitions_enabled: false,
+            months_ahead: 2,
+            retention_months: 18,
+            lanes: LaneConfig::default(),
+            drain_timeout: ServerConfig::default().drain_timeout,
+            log: LogConfig { format: LogFormat::Pretty, filter: "info".to_owned() },
+        }
+    }
+}
+
+impl Config {
+    /// Reads all layers above `defaults`.
+    ///
+    /// # Errors
+    /// All mistakes at once: unknown keys and bad values, each with its source and its limit.
+    pub(crate) fn load(args: &ConfigArgs, defaults: Self) -> Result<Self, Failure> {
+        let mut reader = Reader::new(layers::collect(args, std::env::vars_os())?);
+        let config = Self::read(&mut reader, defaults);
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// The one list of keys. Each is followed by its limit, in words for whoever broke it.
+    fn read(reader: &mut Reader, defaults: Self) -> Self {
+        let mib = 1024 * 1024;
+        let lanes = defaults.lanes;
+        Self {
+            database_url: reader.database_url("database.url").or(defaults.database_url),
+            read_connections_max: reader.number(
+                "database.read_connections_max",
+                1..=1_000,
+                defaults.read_connections_max,
+            ),
+            listen: reader.parsed("listen", "an address with a port, such as 0.0.0.0:50051", defaults.listen),
+            partitions_enabled: reader.switch("partitions.enabled", defaults.partitions_enabled),
+            months_ahead: reader.number("partitions.months_ahead", 0..=MONTHS_AHEAD_MAX, defaults.months_ahead),
+            retention_months: reader.number(
+                "partitions.retention_months",
+                0..=RETENTION_MONTHS_MAX,
+                defaults.retention_months,
+            ),
+            lanes: LaneConfig {
+                count: reader.number("lanes.count", 1..=64, lanes.count),
+                batch_events_max: reader.number("lanes.batch_events_max", 1..=10_000, lanes.batch_events_max),
+                batch_bytes_max: reader.number("lanes.batch_bytes_max", mib..=256 * mib, lanes.batch_bytes_max),
+                queue_events_max: reader.number("lanes.queue_events_max", 1_000..=1_000_000, lanes.queue_events_max),
+                queue_bytes_max: reader.number("lanes.queue_bytes_max", 4 * mib..=4_096 * mib, lanes.queue_bytes_max),
+                tenant_queue_events_max: reader.number(
+                    "lanes.tenant_queue_events_max",
+                    1_000..=1_000_000,
+                    lanes.tenant_queue_events_max,
+                ),
+            },
+            drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
+            log: LogConfig {
+                format: reader.choice(
+                    "log.format",
+                    &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
+                    defaults.log.format,
+                ),
+                filter: reader
+                    .take("log.filter", "directives such as info,partita_store=debug", |text| {
+                        EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
+                    })
+                    .unwrap_or(defaults.log.filter),
+            },
+        }
+    }
+
+    /// The database, for a command that cannot do without.
+    ///
+    /// # Errors
+    /// When no layer names one.
+    pub(crate) fn database_url(&self) -> Result<DatabaseUrl, Failure> {
+        let Some(url) = &self.database_url else {
+            let next = "set DATABASE_URL=postgres://user:password@host:5432/database, or try `partita dev`";
+            return Err(Failure::usage("no database is configured").next(next));
+        };
+        DatabaseUrl::parse(url).map_err(|error| Failure::usage("database.url is no such URL").because(error))
+    }
+
+    /// The server's part.
+    pub(crate) fn server(&self) -> ServerConfig {
+        ServerConfig { drain_timeout: self.drain_timeout, ..ServerConfig::default() }
+    }
+
+    /// The store's part.
+    pub(crate) fn store(&self, database_url: DatabaseUrl) -> StoreConfig {
+        StoreConfig {
+            database_url,
+            partitions_v1: self.partitions_enabled,
+            months_ahead: self.months_ahead,
+            retention_months: self.retention_months,
+            read_connections_max: self.read_connections_max,
+            lanes: self.lanes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use partita_proto::v1::event_store_service_server::SERVICE_NAME as EVENT_STORE_SERVICE;
+use partita_proto::v1::partition_admin_service_server::SERVICE_NAME as PARTITION_ADMIN_SERVICE;
+use partita_store::Store;
+use tokio::time::MissedTickBehavior;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::limits::PING_FAILURES_MAX;
+
+/// The names that answer to `grpc.health.v1`; the empty one stands for the whole server.
+const NAMES: [&str; 3] = ["", EVENT_STORE_SERVICE, PARTITION_ADMIN_SERVICE];
+
+/// Tells probes and load balancers whether calls can be served: only while the database answers.
+pub(crate) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Not serving yet: the first ping decides.
+    pub(crate) async fn new(reporter: HealthReporter) -> Self {
+        let health = Self { reporter };
+        health.report(ServingStatus::NotServing).await;
+        health
+    }
+
+    /// Pings the store every `interval`, and reports each change, for ever.
+    pub(crate) async fn follow(&self, store: &Store, interval: Duration) {
+        let mut readiness = Readiness::default();
+        let mut ticks = tokio::time::interval(interval);
+        // After a ping that took long, the next one keeps its distance.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let ping = store.ping().await;
+            match readiness.note(ping.is_ok()) {
+                Some(true) => {
+                    tracing::info!("database answers, serving");
+                    self.report(ServingStatus::Serving).await;
+                }
+                Some(false) => {
+                    tracing::warn!(
+                        ping.failures = PING_FAILURES_MAX,
+                        "database does not answer, not serving"
+                    );
+                    self.report(ServingStatus::NotServing).await;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Tells everyone who asks or watches that this instance goes away.
+    pub(crate) async fn leave(&self) {
+        self.report(ServingStatus::NotServing).await;
+    }
+
+    /// Ends the calls that watch, which have no end of their own and would hold up every drain.
+    pub(crate) async fn close(mut self) {
+        for name in NAMES {
+            self.reporter.clear_service_status(name).await;
+        }
+    }
+
+    async fn report(&self, status: ServingStatus) {
+        for name in NAMES {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Whether the database answers, with hysteresis: down after [`PING_FAILURES_MAX`] failures in a row, up again
+/// after one success.
+#[derive(Debug, Default)]
+struct Readiness {
+    serving: bool,
+    failures: u32,
+}
+
+impl Readiness {
+    /// Takes in one ping; gives the new state when that changed it.
+    fn note(&mut self, answered: bool) -> Option<bool> {
+        self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
+        let serving = answered || (self.serving && self.failures < PING_FAILURES_MAX);
+        let changed = serving != self.serving;
+        self.serving = serving;
+        changed.then_some(serving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_lost_ping_is_forgiven_and_one_answer_is_enough() {
+        let mut readiness = Readiness::default();
+        let pings = [false, true, false, true, false, false, false, true];
+        let changes = pings.map(|answered| readiness.note(answered));
+        assert_eq!(changes, [None, Some(true), None, None, None, Some(false), None, Some(true)]);
+    }
+}

@@ -1,0 +1,22 @@
+//! Partita's gRPC services: each call in a file of its own, one mapping of errors, health, and the way out.
+//!
+//! [`serve`] takes its listener, its store and its stop signal as arguments; it reads no environment and opens no
+//! port. **Invariant:** a [`tonic::Status`] is built in `status.rs` and nowhere else.
+
+mod append;
+mod config;
+mod connection;
+mod deadline;
+mod health;
+pub mod limits;
+mod list_partitions;
+mod maintain_partitions;
+mod page_token;
+mod partition_message;
+mod read_stream;
+mod serve;
+mod service;
+mod status;
+
+pub use config::ServerConfig;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,46 @@
+//! Every limit of the service itself, in one place; those of a request's contents stand in
+//! [`partita_model::limits`]. `docs/limits.md` lists both.
+
+use std::time::Duration;
+
+/// Largest message, received or sent, in bytes: gRPC's own default, which most clients keep. A longer one is
+/// answered with `OUT_OF_RANGE` before it is read.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most calls that are open at once on one connection. A client's library queues what is beyond.
+pub const CONCURRENT_STREAMS_MAX: u32 = 1_024;
+/// Most streams of one connection that break the protocol and are reset for it; then the connection is closed
+/// (RUSTSEC-2024-0003). hyper's default, which tonic replaces by "no limit" unless it is told.
+pub const LOCAL_ERROR_RESETS_MAX: usize = 1_024;
+/// Longest list of headers of a call, in bytes, each counted with 32 bytes on top (RFC 9113, section 6.5.2).
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// How long a connection may be silent before it is asked for a sign of life.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long that sign may take; then the connection is closed.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait after a connection could not be accepted. The usual cause, no file descriptors left, does
+/// not pass by asking again at once.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Size at which a message of a read is full, in bytes. A larger event has a message of its own.
+pub const READ_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Most events in one message of a read.
+pub const READ_MESSAGE_EVENTS_MAX: usize = 200;
+
+/// Partitions in a page of a list when the request names no number.
+pub const PAGE_SIZE_DEFAULT: u32 = 100;
+/// Most partitions in a page of a list.
+pub const PAGE_SIZE_MAX: u32 = 1_000;
+
+/// Failed pings of the database, one after the other, that make the service `NOT_SERVING`. A single one may be a
+/// failover of a second, and taking every instance out of service would make that worse.
+pub const PING_FAILURES_MAX: u32 = 2;
+
+// An error travels in trailers, and a client that keeps gRPC Java's default reads at most 8 KiB of those: beyond
+// it the caller would learn nothing but "protocol error". The three limits together keep the worst case below.
+
+/// Longest message of an error, in bytes; percent-encoding can triple it.
+pub const STATUS_MESSAGE_BYTES_MAX: usize = 512;
+/// Longest description of one field violation, in bytes. It may quote what the caller sent.
+pub const VIOLATION_BYTES_MAX: usize = 256;
+/// Most bytes of field violations, or of event ids, in one error; the metadata key `omitted` counts the rest.
+pub const STATUS_DETAILS_BYTES_MAX: usize = 2_048;

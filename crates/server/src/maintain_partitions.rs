@@ -1,0 +1,201 @@
+use std::sync::Arc;
+use std::vec;
+
+use futures_util::stream;
+use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
+use partita_model::{TenantId, Violations};
+use partita_proto::convert::timestamp_to_wire;
+use partita_proto::v1;
+use partita_proto::v1::maintain_partitions_response::Result as Report;
+use partita_store::{ActionKind, MaintenanceRequest, Store, StoreError, TenantMaintenance};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tracing::{Instrument, Span};
+
+use crate::deadline::CallDeadline;
+use crate::partition_message;
+use crate::service::Messages;
+use crate::status::{failure, overdue, refuse};
+
+/// Maintains one tenant or all, one after the other, and reports each as it is finished.
+///
+/// A tenant is begun only when the client has taken the report before it: a client that goes away stops the run,
+/// but never in the middle of a tenant.
+pub(crate) async fn maintain_partitions(
+    store: &Store,
+    shutdown: &CancellationToken,
+    request: Request<v1::MaintainPartitionsRequest>,
+) -> Result<Response<Messages<v1::MaintainPartitionsResponse>>, Status> {
+    let deadline = CallDeadline::of(request.extensions()).map(|deadline| deadline.at());
+    let (tenant, maintenance) = parse(&request.into_inner(), &store.maintenance_defaults())
+        .map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
+    let span = Span::current();
+    let named = tenant.is_some();
+    let tenants = match tenant {
+        Some(tenant) => {
+            span.record("tenant", tenant.as_str());
+            vec![tenant]
+        }
+        None => store.partitions().tenants().await.map_err(|error| refuse(&error))?,
+    };
+    let run = Run {
+        store: store.clone(),
+        shutdown: shutdown.clone(),
+        deadline,
+        summary: v1::MaintenanceSummary { validate_only: maintenance.validate_only, ..Default::default() },
+        maintenance: Arc::new(maintenance),
+        tenants: tenants.into_iter(),
+        named,
+        finished: false,
+    };
+    let messages = stream::try_unfold(run, move |run| run.next().instrument(span.clone()));
+    Ok(Response::new(Box::pin(messages)))
+}
+
+/// What is left of a run.
+struct Run {
+    store: Store,
+    shutdown: CancellationToken,
+    deadline: Option<Instant>,
+    maintenance: Arc<MaintenanceRequest>,
+    tenants: vec::IntoIter<TenantId>,
+    /// Whether the request named the tenant.
+    named: bool,
+    summary: v1::MaintenanceSummary,
+    finished: bool,
+}
+
+impl Run {
+    /// The next message and the rest; none when the summary was sent.
+    async fn next(mut self) -> Result<Option<(v1::MaintainPartitionsResponse, Self)>, Status> {
+        if self.finished {
+            return Ok(None);
+        }
+        let report = match self.tenants.next() {
+            Some(tenant) => Report::Tenant(self.tenant(tenant).await?),
+            None => {
+                self.finished = true;
+                Report::Summary(self.summary)
+            }
+        };
+        Ok(Some((v1::MaintainPartitionsResponse { result: Some(report) }, self)))
+    }
+
+    async fn tenant(&mut self, tenant: TenantId) -> Result<v1::TenantMaintenance, Status> {
+        if self.shutdown.is_cancelled() {
+            return Err(refuse(&StoreError::ShuttingDown));
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(overdue());
+        }
+        let tenant_id = tenant.as_str().to_owned();
+        self.summary.tenants += 1;
+        match self.maintain(tenant).await {
+            Ok(done) => Ok(self.done(tenant_id, done)),
+            // A name that is wrong as a whole is the caller's mistake; among all tenants it is one that went away.
+            Err(error @ StoreError::TenantNotFound { .. }) if self.named => Err(refuse(&error)),
+            Err(error) => {
+                self.summary.tenants_failed += 1;
+                let (reason, message) = failure(&error);
+                tracing::warn!(
+                    tenant.id = tenant_id,
+                    error.message = message,
+                    "maintenance of a tenant failed"
+                );
+                let failure = Some(v1::MaintenanceFailure { reason: reason.into(), message });
+                Ok(v1::TenantMaintenance { tenant_id, failure, ..v1::TenantMaintenance::default() })
+            }
+        }
+    }
+
+    /// In a task of its own: what was begun is finished, also when the caller goes away meanwhile.
+    async fn maintain(&self, tenant: TenantId) -> Result<TenantMaintenance, StoreError> {
+        let (store, maintenance) = (self.store.clone(), Arc::clone(&self.maintenance));
+        let work = async move { store.partitions().maintain(&tenant, &maintenance).await };
+        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "maintenance of a tenant panicked");
+            Err(StoreError::Internal)
+        })
+    }
+
+    fn done(&mut self, tenant_id: String, done: TenantMaintenance) -> v1::TenantMaintenance {
+        for action in &done.actions {
+            match action.kind {
+                ActionKind::Created => self.summary.created += 1,
+                ActionKind::Detached => self.summary.detached += 1,
+                ActionKind::Dropped => self.summary.dropped += 1,
+                ActionKind::FloorRaised => {}
+            }
+        }
+        v1::TenantMaintenance {
+            tenant_id,
+            actions: done.actions.into_iter().map(partition_message::action).collect(),
+            partitions: done.partitions.into_iter().map(partition_message::partition).collect(),
+            retention_floor: done.retention_floor.map(timestamp_to_wire),
+            failure: None,
+        }
+    }
+}
+
+/// The tenant, none for all, and what to do; what the request leaves out is taken from `defaults`.
+fn parse(
+    request: &v1::MaintainPartitionsRequest,
+    defaults: &MaintenanceRequest,
+) -> Result<(Option<TenantId>, MaintenanceRequest), Violations> {
+    let mut violations = Violations::default();
+    let tenant = match request.tenant_id.as_str() {
+        "" => None,
+        tenant => violations.check("tenant_id", TenantId::parse(tenant)),
+    };
+    let mut months = |field: &str, sent: Option<i32>, default: u32, months_max: u32| match sent {
+        None => default,
+        Some(sent) => violations.check(field, parse_months(sent, months_max)).unwrap_or(default),
+    };
+    let maintenance = MaintenanceRequest {
+        months_ahead: months("months_ahead", request.months_ahead, defaults.months_ahead, MONTHS_AHEAD_MAX),
+        retention_months: months(
+            "retention_months",
+            request.retention_months,
+            defaults.retention_months,
+            RETENTION_MONTHS_MAX,
+        ),
+        validate_only: request.validate_only,
+    };
+    if violations.is_empty() { Ok((tenant, maintenance)) } else { Err(violations) }
+}
+
+fn parse_months(sent: i32, months_max: u32) -> Result<u32, String> {
+    let months = u32::try_from(sent).ok().filter(|months| *months <= months_max);
+    months.ok_or_else(|| format!("is {sent}: give 0 to {months_max} months"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: MaintenanceRequest =
+        MaintenanceRequest { months_ahead: 2, retention_months: 18, validate_only: false };
+
+    #[test]
+    fn what_is_left_out_comes_from_the_configuration_and_0_does_not() {
+        let request = v1::MaintainPartitionsRequest {
+            retention_months: Some(0),
+            validate_only: true,
+            ..Default::default()
+        };
+        let (tenant, maintenance) = parse(&request, &DEFAULTS).unwrap();
+        assert_eq!(tenant, None);
+        assert_eq!((maintenance.months_ahead, maintenance.retention_months), (2, 0));
+        assert!(maintenance.validate_only);
+    }
+
+    #[test]
+    fn months_out_of_bounds_are_named_at_once() {
+        let (months_ahead, retention_months) = (Some(121), Some(-1));
+        let request = v1::MaintainPartitionsRequest { months_ahead, retention_months, ..Default::default() };
+        let violations = parse(&request, &DEFAULTS).err().unwrap();
+        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["months_ahead", "retention_months"]);
+    }
+}

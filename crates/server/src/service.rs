@@ -1,0 +1,88 @@
+use std::pin::Pin;
+
+use futures_util::Stream;
+use partita_proto::v1::event_store_service_server::{EventStoreService, EventStoreServiceServer};
+use partita_proto::v1::partition_admin_service_server::{PartitionAdminService, PartitionAdminServiceServer};
+use partita_proto::v1::{
+    AppendRequest, AppendResponse, ListPartitionsRequest, ListPartitionsResponse, MaintainPartitionsRequest,
+    MaintainPartitionsResponse, ReadStreamRequest, ReadStreamResponse,
+};
+use partita_store::Store;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::append::append;
+use crate::config::ServerConfig;
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::list_partitions::list_partitions;
+use crate::maintain_partitions::maintain_partitions;
+use crate::read_stream::read_stream;
+
+/// The messages of a streaming answer. The next one is made when the connection has room for it, so that a slow
+/// reader slows the work down instead of filling memory.
+pub(crate) type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The event store service over `store`.
+pub(crate) fn event_store_service(
+    store: &Store,
+    config: &ServerConfig,
+) -> EventStoreServiceServer<impl EventStoreService + use<>> {
+    EventStoreServiceServer::new(EventStore { store: store.clone(), config: config.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The partition admin service over `store`; its runs end early once `shutdown` is cancelled.
+pub(crate) fn partition_admin_service(
+    store: &Store,
+    shutdown: &CancellationToken,
+) -> PartitionAdminServiceServer<impl PartitionAdminService + use<>> {
+    PartitionAdminServiceServer::new(PartitionAdmin { store: store.clone(), shutdown: shutdown.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+struct EventStore {
+    store: Store,
+    config: ServerConfig,
+}
+
+#[tonic::async_trait]
+impl EventStoreService for EventStore {
+    async fn append(&self, request: Request<AppendRequest>) -> Result<Response<AppendResponse>, Status> {
+        append(&self.store, self.config.append_timeout, request).await
+    }
+
+    type ReadStreamStream = Messages<ReadStreamResponse>;
+
+    async fn read_stream(
+        &self,
+        request: Request<ReadStreamRequest>,
+    ) -> Result<Response<Messages<ReadStreamResponse>>, Status> {
+        read_stream(&self.store, request).await
+    }
+}
+
+struct PartitionAdmin {
+    store: Store,
+    shutdown: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl PartitionAdminService for PartitionAdmin {
+    type MaintainPartitionsStream = Messages<MaintainPartitionsResponse>;
+
+    async fn maintain_partitions(
+        &self,
+        request: Request<MaintainPartitionsRequest>,
+    ) -> Result<Response<Messages<MaintainPartitionsResponse>>, Status> {
+        maintain_partitions(&self.store, &self.shutdown, request).await
+    }
+
+    async fn list_partitions(
+        &self,
+        request: Request<ListPartitionsRequest>,
+    ) -> Result<Response<ListPartitionsResponse>, Status> {
+        list_partitions(&self.store, request).await
+    }
+}

@@ -1,0 +1,195 @@
+//! The one mapping from what went wrong to what the caller is told.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use partita_model::Violations;
+use partita_proto::v1::ErrorReason;
+use partita_store::{StoreError, VersionConflict};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::limits::{STATUS_DETAILS_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX};
+
+/// The `domain` of every `google.rpc.ErrorInfo`: with it a reason is unique among all services.
+const DOMAIN: &str = "partita.v1";
+/// What every reason's name in the contract begins with, and its name on the wire does not.
+const REASON_PREFIX: &str = "ERROR_REASON_";
+
+/// The answer to a call that failed; logs it, once.
+pub(crate) fn refuse(error: &StoreError) -> Status {
+    status(explain(error), &error.to_string())
+}
+
+/// The answer to a call whose deadline passed while nothing of it could be applied, or needed to be.
+pub(crate) fn overdue() -> Status {
+    let explanation = Explanation::of(ErrorReason::DeadlineExceeded);
+    status(explanation, "the deadline passed before the call was done: allow more time")
+}
+
+/// The answer to an append whose deadline passed after the store had taken it: the code says what happened, the
+/// reason what the caller may assume.
+pub(crate) fn append_overdue() -> Status {
+    let message = "the deadline passed while the append was under way, it may be recorded or not: send it again \
+                   with the same event ids";
+    let explanation = Explanation::of(ErrorReason::OutcomeUnknown);
+    status(Explanation { code: Code::DeadlineExceeded, ..explanation }, message)
+}
+
+/// The reason and the message of an error that is reported inside an answer, not as its status.
+pub(crate) fn failure(error: &StoreError) -> (ErrorReason, String) {
+    (explain(error).reason, clip(&error.to_string(), STATUS_MESSAGE_BYTES_MAX))
+}
+
+/// Everything about an error but its message.
+struct Explanation {
+    code: Code,
+    reason: ErrorReason,
+    metadata: HashMap<String, String>,
+    violations: Vec<FieldViolation>,
+    retry_after: Option<Duration>,
+}
+
+impl Explanation {
+    fn of(reason: ErrorReason) -> Self {
+        let code = code(reason);
+        Self { code, reason, metadata: HashMap::new(), violations: Vec::new(), retry_after: None }
+    }
+
+    fn with(mut self, key: &str, value: &impl ToString) -> Self {
+        self.metadata.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    fn omitting(self, count: usize) -> Self {
+        if count == 0 { self } else { self.with("omitted", &count) }
+    }
+}
+
+fn explain(error: &StoreError) -> Explanation {
+    let because = Explanation::of;
+    match error {
+        StoreError::Invalid(violations) => {
+            let (violations, omitted) = field_violations(violations);
+            Explanation { violations, ..because(ErrorReason::InvalidArgument).omitting(omitted) }
+        }
+        StoreError::BelowFloor { field, event_timestamp, floor } => {
+            let description = format!("{event_timestamp} is before the tenant's floor, {floor}");
+            let violations = vec![FieldViolation::new(field, description)];
+            Explanation { violations, ..because(ErrorReason::BelowFloor).with("floor", floor) }
+        }
+        StoreError::VersionConflict(conflicts) => match conflicts.first() {
+            Some(VersionConflict { stream, expected, actual }) => because(ErrorReason::VersionConflict)
+                .with("stream", stream)
+                .with("expected", expected)
+                .with("actual", actual)
+                .omitting(conflicts.len() - 1),
+            None => because(ErrorReason::VersionConflict),
+        },
+        StoreError::EventIdConflict { event_ids } => {
+            let ids: Vec<_> = event_ids.iter().map(ToString::to_string).collect();
+            let fit = fitting(ids.iter().map(|id| id.len() + 1));
+            because(ErrorReason::EventIdConflict)
+                .with("event_ids", &ids[..fit].join(","))
+                .omitting(ids.len() - fit)
+        }
+        StoreError::StreamNotFound { stream } => because(ErrorReason::StreamNotFound).with("stream", stream),
+        StoreError::TenantNotFound { tenant } => {
+            because(ErrorReason::TenantNotFound).with("tenant_id", tenant)
+        }
+        StoreError::Overloaded { retry_after } => {
+            Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::Overloaded) }
+        }
+        StoreError::PartitionUnavailable { tenant: _, retry_after } => {
+            Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::PartitionUnavailable) }
+        }
+        StoreError::DeadlineExceeded => because(ErrorReason::DeadlineExceeded),
+        StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
+        StoreError::OutcomeUnknown => because(ErrorReason::OutcomeUnknown),
+        StoreError::Unavailable => because(ErrorReason::DatabaseUnavailable),
+        StoreError::LegacyConstraint { constraint: _, stream: _ } => because(ErrorReason::LegacyConstraint),
+        StoreError::Internal => because(ErrorReason::Internal),
+    }
+}
+
+/// The code that a client without our contract goes by.
+fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::InvalidArgument | ErrorReason::BelowFloor => Code::InvalidArgument,
+        ErrorReason::VersionConflict => Code::Aborted,
+        ErrorReason::EventIdConflict => Code::AlreadyExists,
+        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Code::NotFound,
+        ErrorReason::TenantLimit | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorReason::OutcomeUnknown
+        | ErrorReason::DatabaseUnavailable
+        | ErrorReason::PartitionUnavailable
+        | ErrorReason::ShuttingDown => Code::Unavailable,
+        ErrorReason::LegacyConstraint | ErrorReason::PhaseContradiction => Code::FailedPrecondition,
+        ErrorReason::Unspecified | ErrorReason::Internal => Code::Internal,
+    }
+}
+
+fn status(explanation: Explanation, message: &str) -> Status {
+    let Explanation { code, reason, metadata, violations, retry_after } = explanation;
+    let reason = reason_name(reason);
+    let message = clip(message, STATUS_MESSAGE_BYTES_MAX);
+    log(code, reason, &message);
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    if !violations.is_empty() {
+        details.set_bad_request(violations);
+    }
+    if retry_after.is_some() {
+        details.set_retry_info(retry_after);
+    }
+    Status::with_error_details(code, message, details)
+}
+
+fn reason_name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix(REASON_PREFIX).unwrap_or(name)
+}
+
+fn log(code: Code, reason: &str, message: &str) {
+    if code == Code::Internal {
+        tracing::error!(error.reason = reason, error.message = message, "call failed");
+    } else if code == Code::Unavailable {
+        tracing::warn!(error.reason = reason, error.message = message, "call failed");
+    } else {
+        // The caller's own mistakes, and shed load: a flood of refusals must not become a flood of logs.
+        tracing::debug!(error.reason = reason, error.message = message, "call refused");
+    }
+}
+
+/// As many violations as an error has room for, and how many it has not.
+fn field_violations(violations: &Violations) -> (Vec<FieldViolation>, usize) {
+    let all: Vec<_> = violations
+        .iter()
+        .map(|one| FieldViolation::new(&one.field, clip(&one.description, VIOLATION_BYTES_MAX)))
+        .collect();
+    let fit = fitting(all.iter().map(|one| one.field.len() + one.description.len()));
+    let omitted = all.len() - fit;
+    (all.into_iter().take(fit).collect(), omitted)
+}
+
+/// How many of the things with these sizes fit into an error's details.
+fn fitting(sizes: impl Iterator<Item = usize>) -> usize {
+    let sums = sizes.scan(0, |sum, bytes| {
+        *sum += bytes;
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= STATUS_DETAILS_BYTES_MAX).count()
+}
+
+/// The text, or as much of its beginning as fits into `bytes_max`.
+fn clip(text: &str, bytes_max: usize) -> String {
+    const CUT: &str = "...";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max - CUT.len());
+    format!("{}{CUT}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+-- The positions of events of one tenant that are known to be recorded.
+-- $1 tenant id, $2 event ids, $3 the least and $4 the greatest timestamp of these events
+-- The bounds prune to the months that hold the events.
+SELECT event_id, "position"
+FROM public.event_store_partitioned
+WHERE tenant_id = $1
+    AND event_id = ANY ($2)
+    AND event_timestamp BETWEEN $3 AND $4
+ORDER BY "position"
+LIMIT CARDINALITY($2::uuid[])

@@ -1,0 +1,245 @@
+use std::collections::HashMap;
+
+use partita_model::{
+    Append, Appended, AppendedEvent, HashInput, JsonDocument, Month, NewEvent, StreamAppend, StreamId,
+    TenantId, Timestamp, Uuid, Version, Violations, event_hash,
+};
+
+use super::rows::{NewRow, StreamRow};
+use crate::{StoreError, VersionConflict};
+
+/// What the database says before a batch is decided; the decisions move it on, append by append.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The database's clock: the time of every event that brings none, and of every row.
+    pub now: Timestamp,
+    /// The first instant that is too far ahead for an event.
+    pub horizon: Timestamp,
+    /// Where the tenants stand; empty in phase `legacy`, which draws no positions and has no floor.
+    pub tenants: HashMap<TenantId, TenantState>,
+    /// Where the streams stand.
+    pub heads: HashMap<(TenantId, StreamId), Head>,
+    /// Events that are recorded already, among the ids that callers gave.
+    pub recorded: HashMap<(TenantId, Uuid), Recorded>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TenantState {
+    pub last_position: i64,
+    pub floor: Option<Timestamp>,
+}
+
+/// The last event of a stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub version: Version,
+    pub hash: Option<String>,
+}
+
+/// An event that is recorded already, as far as a repeated append is compared with it.
+#[derive(Debug, Clone)]
+pub(super) struct Recorded {
+    pub stream: StreamId,
+    pub version: Version,
+    pub event_type: String,
+    pub data: String,
+    pub metadata: Option<String>,
+    pub event_timestamp: Timestamp,
+}
+
+/// What becomes of an append.
+#[derive(Debug)]
+pub(super) enum Decision<'a> {
+    /// To be written.
+    Record { rows: Vec<NewRow<'a>>, streams: Vec<StreamRow<'a>> },
+    /// Was written before. Positions are filled in later.
+    Replay(Vec<Appended>),
+    /// Shares an event id with an append before it in the batch: what became of that one is known only afterwards.
+    Defer,
+    /// Is refused.
+    Refuse(StoreError),
+}
+
+impl State {
+    /// Decides one append, and counts it in when it is to be written.
+    pub(super) fn decide<'a>(&mut self, append: &'a Append, batch: &[NewRow<'_>]) -> Decision<'a> {
+        let given: Vec<Uuid> = append.events().filter_map(|event| event.event_id).collect();
+        if batch.iter().any(|row| row.tenant == append.tenant() && given.contains(&row.event_id)) {
+            return Decision::Defer;
+        }
+        match self.find_replay(append, &given) {
+            Ok(None) => {}
+            Ok(Some(replay)) => return Decision::Replay(replay),
+            Err(refused) => return Decision::Refuse(refused),
+        }
+        if let Err(refused) = self.check(append) {
+            return Decision::Refuse(refused);
+        }
+        match self.record(append) {
+            Some((rows, streams)) => Decision::Record { rows, streams },
+            None => Decision::Refuse(StoreError::Invalid(Violations::one(
+                "events",
+                format!("would take a stream past version {}", partita_model::limits::VERSION_MAX),
+            ))),
+        }
+    }
+
+    /// The earlier result, when every event is recorded as it is sent now: same stream, same content, one behind
+    /// the other. The audit context is not compared: a retry comes with a request id of its own.
+    fn find_replay(&self, append: &Append, given: &[Uuid]) -> Result<Option<Vec<Appended>>, StoreError> {
+        let key = |event_id: Uuid| (append.tenant().clone(), event_id);
+        let recorded: Vec<Uuid> =
+            given.iter().copied().filter(|id| self.recorded.contains_key(&key(*id))).collect();
+        if recorded.is_empty() {
+            return Ok(None);
+        }
+        let replay =
+            append.streams().iter().map(|stream| self.replay_stream(append.tenant(), stream)).collect();
+        match replay {
+            Some(replay) => Ok(Some(replay)),
+            None => Err(StoreError::EventIdConflict { event_ids: recorded }),
+        }
+    }
+
+    fn replay_stream(&self, tenant: &TenantId, append: &StreamAppend) -> Option<Appended> {
+        let mut events: Vec<AppendedEvent> = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            let event_id = event.event_id?;
+            let recorded = self.recorded.get(&(tenant.clone(), event_id))?;
+            let follows =
+                events.last().is_none_or(|last| last.version.checked_add(1) == Some(recorded.version));
+            if !follows || recorded.stream != append.stream || !recorded.holds(event) {
+                return None;
+            }
+            events.push(AppendedEvent {
+                event_id,
+                version: recorded.version,
+                position: None,
+                event_timestamp: recorded.event_timestamp,
+            });
+        }
+        Some(Appended { events, replayed: true })
+    }
+
+    fn check(&self, append: &Append) -> Result<(), StoreError> {
+        let conflicts: Vec<_> = append
+            .streams()
+            .iter()
+            .filter_map(|stream| {
+                let actual = self.head(append.tenant(), &stream.stream).version;
+                let conflict =
+                    VersionConflict { stream: stream.stream.clone(), expected: stream.expected, actual };
+                (!stream.expected.accepts(actual)).then_some(conflict)
+            })
+            .collect();
+        if !conflicts.is_empty() {
+            return Err(StoreError::VersionConflict(conflicts));
+        }
+        let floor = self.tenants.get(append.tenant()).and_then(|tenant| tenant.floor);
+        let mut violations = Violations::default();
+        for (index, stream) in append.streams().iter().enumerate() {
+            let prefix =
+                if append.streams().len() == 1 { String::new() } else { format!("streams[{index}].") };
+            for (index, event) in stream.events.iter().enumerate() {
+                let Some(event_timestamp) = event.event_timestamp else { continue };
+                let field = format!("{prefix}events[{index}].event_timestamp");
+                if let Some(floor) = floor.filter(|floor| event_timestamp < *floor) {
+                    return Err(StoreError::BelowFloor { field, event_timestamp, floor });
+                }
+                if event_timestamp >= self.horizon {
+                    let horizon = self.horizon;
+                    violations.push(field, format!("is {event_timestamp}, must be before {horizon}"));
+                }
+            }
+        }
+        if violations.is_empty() { Ok(()) } else { Err(StoreError::Invalid(violations)) }
+    }
+
+    /// Draws versions, positions and hashes. `None` when a stream has no version left.
+    fn record<'a>(&mut self, append: &'a Append) -> Option<(Vec<NewRow<'a>>, Vec<StreamRow<'a>>)> {
+        for stream in append.streams() {
+            self.head(append.tenant(), &stream.stream).version.checked_add(stream.events.len())?;
+        }
+        let mut rows = Vec::new();
+        let mut streams = Vec::new();
+        for stream in append.streams() {
+            let mut head = self.head(append.tenant(), &stream.stream);
+            let first = rows.len();
+            for event in &stream.events {
+                let row = self.new_row(append, &stream.stream, event, head)?;
+                head = Head { version: row.version, hash: Some(row.event_hash.clone()) };
+                rows.push(row);
+            }
+            streams.push(StreamRow::over(&rows[first..])?);
+            self.heads.insert((append.tenant().clone(), stream.stream.clone()), head);
+        }
+        Some((rows, streams))
+    }
+
+    fn new_row<'a>(
+        &mut self,
+        append: &'a Append,
+        stream: &'a StreamId,
+        event: &'a NewEvent,
+        head: Head,
+    ) -> Option<NewRow<'a>> {
+        let version = head.version.checked_add(1)?;
+        let position = self.tenants.get_mut(append.tenant()).map(|tenant| {
+            tenant.last_position += 1;
+            tenant.last_position
+        });
+        let event_id = event.event_id.unwrap_or_else(Uuid::now_v7);
+        let event_timestamp = event.event_timestamp.unwrap_or(self.now);
+        let event_hash = event_hash(&HashInput {
+            tenant: append.tenant(),
+            stream,
+            version,
+            event_id,
+            event_type: &event.event_type,
+            data: &event.data,
+            metadata: event.metadata.as_ref(),
+            context: append.context(),
+            event_timestamp,
+            created_at: self.now,
+            previous: head.hash.as_deref(),
+        });
+        Some(NewRow {
+            tenant: append.tenant(),
+            stream,
+            event,
+            context: append.context(),
+            event_id,
+            version,
+            position,
+            event_timestamp,
+            created_at: self.now,
+            event_hash,
+            previous_event_hash: head.hash,
+        })
+    }
+
+    fn head(&self, tenant: &TenantId, stream: &StreamId) -> Head {
+        self.heads.get(&(tenant.clone(), stream.clone())).cloned().unwrap_or_default()
+    }
+}
+
+impl Recorded {
+    fn holds(&self, event: &NewEvent) -> bool {
+        let same = |stored: &str, sent: &JsonDocument| {
+            JsonDocument::parse(stored).is_ok_and(|stored| stored == *sent)
+        };
+        self.event_type == event.event_type
+            && event.event_timestamp.is_none_or(|at| at == self.event_timestamp)
+            && same(&self.data, &event.data)
+            && match (&self.metadata, &event.metadata) {
+                (None, None) => true,
+                (Some(stored), Some(sent)) => same(stored, sent),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+/// The first instant past the months that partitions are made for.
+pub(super) fn horizon(now: Timestamp, months_ahead: u32) -> Timestamp {
+    Month::of(now).plus(i32::try_from(months_ahead).unwrap_or(i32::MAX - 1) + 1).start()
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use partita_model::{Append, Month, Phase};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::job::Job;
+use super::queue::{FairQueue, Queued};
+use super::refusal::{Failure, Refusal};
+use super::transaction::{self, Verdict};
+use crate::connect::{CONNECT_TIMEOUT, lane_options};
+use crate::partitions::Partitions;
+use crate::{StoreConfig, StoreError};
+
+/// When a caller that was turned away should come back.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How often an append that loses races is tried. Each loss means that somebody else made progress.
+const RACES_MAX: u32 = 10;
+/// How often partitions are made for one append: its months may be dropped again before it is written.
+const PARTITIONS_MADE_MAX: u32 = 2;
+
+/// A task that owns one connection, and commits all that waits in its queue as one transaction at a time.
+pub(super) struct Lane {
+    queue: Arc<FairQueue<Job>>,
+    partitions: Arc<Partitions>,
+    tasks: TaskTracker,
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    phase: Phase,
+    months_ahead: u32,
+}
+
+impl Lane {
+    pub(super) fn new(
+        config: &StoreConfig,
+        phase: Phase,
+        queue: Arc<FairQueue<Job>>,
+        partitions: Arc<Partitions>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            queue,
+            partitions,
+            tasks,
+            options: lane_options(&config.database_url),
+            connection: None,
+            phase,
+            months_ahead: config.months_ahead,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        while let Some(jobs) = self.queue.take_batch().await {
+            let now = Instant::now();
+            let jobs: Vec<Job> = jobs.into_iter().filter_map(|job| job.still_wanted(now)).collect();
+            if !jobs.is_empty() {
+                self.settle(jobs).await;
+            }
+        }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "lane connection closed with an error");
+        }
+    }
+
+    /// Commits the batch; a batch that is refused as a whole is tried append by append, so that one poisoned or
+    /// contended append fails alone.
+    async fn settle(&mut self, jobs: Vec<Job>) {
+        match self.attempt(&jobs).await {
+            Ok(verdicts) => {
+                // From the last to the first: what is put back goes in front, and must keep its order.
+                for (job, verdict) in jobs.into_iter().zip(verdicts).rev() {
+                    self.deliver(job, verdict);
+                }
+            }
+            Err(Failure::Unavailable) => answer_all(jobs, &StoreError::Unavailable),
+            Err(Failure::OutcomeUnknown) => answer_all(jobs, &StoreError::OutcomeUnknown),
+            Err(_) => {
+                for job in jobs {
+                    self.settle_alone(job).await;
+                }
+            }
+        }
+    }
+
+    async fn settle_alone(&mut self, job: Job) {
+        let mut lost = None;
+        for _ in 0..RACES_MAX {
+            match self.attempt(std::slice::from_ref(&job)).await {
+                Ok(mut verdicts) => {
+                    if let Some(verdict) = verdicts.pop() {
+                        self.deliver(job, verdict);
+                    }
+                    return;
+                }
+                Err(Failure::Race { constraint, event_id }) => lost = Some((constraint, event_id)),
+                Err(Failure::NoPartition) => return self.park(job),
+                Err(failure) => {
+                    let answer = refuse(job.append(), &failure);
+                    return job.answer(Err(answer));
+                }
+            }
+        }
+        // Found nowhere among the tenant's events, and yet taken: another tenant's id, or an index of the legacy
+        // table that does not know tenants.
+        let answer = match lost {
+            Some((_, Some(event_id))) => StoreError::EventIdConflict { event_ids: vec![event_id] },
+            Some((Some(constraint), None)) => {
+                refuse(job.append(), &Failure::Refused(Refusal::Legacy(constraint)))
+            }
+            Some((None, None)) | None => StoreError::Overloaded { retry_after: RETRY_AFTER },
+        };
+        job.answer(Err(answer));
+    }
+
+    fn deliver(&self, job: Job, verdict: Verdict) {
+        match verdict {
+            Verdict::Answer(answer) => job.answer(answer),
+            Verdict::Defer => self.queue.put_back(job),
+            Verdict::UnknownTenant => self.park(job),
+        }
+    }
+
+    /// Sets an append aside until its partitions are made, on another connection and in another task: the lane
+    /// goes on with the others.
+    fn park(&self, mut job: Job) {
+        job.partitions_made += 1;
+        let tenant = job.append().tenant().clone();
+        if job.partitions_made > PARTITIONS_MADE_MAX {
+            return job.answer(Err(StoreError::PartitionUnavailable { tenant, retry_after: RETRY_AFTER }));
+        }
+        let months: Vec<Month> =
+            job.append().events().filter_map(|event| event.event_timestamp).map(Month::of).collect();
+        let queue = Arc::clone(&self.queue);
+        let partitions = Arc::clone(&self.partitions);
+        queue.park();
+        self.tasks.spawn(async move {
+            match partitions.make_for_append(&tenant, &months).await {
+                Ok(()) => queue.unpark(Some(job)),
+                Err(error) => {
+                    job.answer(Err(error));
+                    queue.unpark(None);
+                }
+            }
+        });
+    }
+
+    /// One transaction. A connection that turns out to be dead before the commit is replaced once: the database may
+    /// have restarted since the last batch.
+    async fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
+        let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
+        let reused = self.connection.is_some();
+        match self.transact(&appends).await {
+            Err(Failure::Unavailable) if reused => self.transact(&appends).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn transact(&mut self, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let outcome = transaction::run(&mut connection, self.phase, self.months_ahead, appends).await;
+        // Only a session that is known to be whole is used again.
+        match outcome {
+            Err(Failure::Unavailable | Failure::OutcomeUnknown | Failure::Defect) => {}
+            Ok(_)
+            | Err(Failure::Race { .. } | Failure::Busy | Failure::NoPartition | Failure::Refused(_)) => {
+                self.connection = Some(connection);
+            }
+        }
+        outcome
+    }
+
+    async fn connect(&self) -> Result<PgConnection, Failure> {
+        match timeout(CONNECT_TIMEOUT, self.options.connect()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "lane cannot connect");
+                Err(Failure::Unavailable)
+            }
+            Err(_) => {
+                tracing::warn!(timeout_s = CONNECT_TIMEOUT.as_secs(), "lane cannot connect in time");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+}
+
+fn answer_all(jobs: Vec<Job>, error: &StoreError) {
+    for job in jobs {
+        job.answer(Err(error.clone()));
+    }
+}
+
+/// What a caller is told of a failure that trying again will not mend.
+fn refuse(append: &Append, failure: &Failure) -> StoreError {
+    match failure {
+        Failure::Refused(Refusal::Value) => StoreError::Invalid(partita_model::Violations::one(
+            "events",
+            "holds a value that the database cannot store",
+        )),
+        Failure::Refused(Refusal::Legacy(constraint)) => match append.streams().first() {
+            Some(first) => {
+                StoreError::LegacyConstraint { constraint: constraint.clone(), stream: first.stream.clone() }
+            }
+            None => StoreError::Internal,
+        },
+        Failure::Busy => StoreError::Overloaded { retry_after: RETRY_AFTER },
+        Failure::Unavailable => StoreError::Unavailable,
+        Failure::OutcomeUnknown => StoreError::OutcomeUnknown,
+        Failure::Race { .. } | Failure::NoPartition | Failure::Defect => StoreError::Internal,
+    }
+}

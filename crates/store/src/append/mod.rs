@@ -1,0 +1,82 @@
+//! Append: lanes that gather what is waiting and commit it as one transaction.
+
+mod decide;
+mod job;
+mod lane;
+mod queue;
+mod refusal;
+mod rows;
+mod transaction;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use partita_model::{Append, Appended, Phase};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use self::job::Job;
+use self::lane::Lane;
+use self::queue::{FairQueue, Full};
+use crate::partitions::Partitions;
+use crate::{StoreConfig, StoreError};
+
+pub(crate) use self::refusal::is_connection_lost;
+
+/// All lanes of a process. A tenant always meets the same one, so that two lanes do not wait for each other over a
+/// tenant's row.
+pub(crate) struct Lanes {
+    queues: Vec<Arc<FairQueue<Job>>>,
+    tasks: TaskTracker,
+}
+
+impl Lanes {
+    /// Starts the lanes; each connects when it gets its first append.
+    pub(crate) fn start(config: &StoreConfig, phase: Phase, partitions: &Arc<Partitions>) -> Self {
+        let tasks = TaskTracker::new();
+        let queues = (0..config.lanes.count.max(1))
+            .map(|_| {
+                let queue = Arc::new(FairQueue::new(config.lanes));
+                let lane =
+                    Lane::new(config, phase, Arc::clone(&queue), Arc::clone(partitions), tasks.clone());
+                tasks.spawn(lane.run());
+                queue
+            })
+            .collect();
+        Self { queues, tasks }
+    }
+
+    /// Queues an append and waits for its answer. Dropping the future takes the append back while it still waits;
+    /// once its lane has taken it, it completes.
+    pub(crate) async fn append(
+        &self,
+        append: Append,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue_of(&append);
+        queue.push(Job::new(append, deadline, reply)).map_err(|full| match full {
+            Full::Overloaded => StoreError::Overloaded { retry_after: lane::RETRY_AFTER },
+            Full::Closed => StoreError::ShuttingDown,
+        })?;
+        // A lane answers whatever it takes; only a lane that panicked half way does not.
+        answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
+    }
+
+    /// Refuses new appends, finishes those that wait, and closes the connections.
+    pub(crate) async fn close(&self) {
+        for queue in &self.queues {
+            queue.close();
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn queue_of(&self, append: &Append) -> &FairQueue<Job> {
+        let mut hasher = DefaultHasher::new();
+        append.tenant().hash(&mut hasher);
+        let lane = hasher.finish() as usize % self.queues.len();
+        &self.queues[lane]
+    }
+}

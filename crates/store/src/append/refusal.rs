@@ -1,0 +1,124 @@
+use sqlx::postgres::PgDatabaseError;
+
+/// What a failed transaction means for the appends in it.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Somebody else won a race, or the database chose a victim: the transaction is rolled back, and can be run
+    /// again as it was.
+    Race {
+        /// The unique index that was lost, where it was one.
+        constraint: Option<String>,
+        /// The event id that is taken, where it was the key of events.
+        event_id: Option<partita_model::Uuid>,
+    },
+    /// Another session held a lock for longer than is waited for.
+    Busy,
+    /// A tenant or a month has no partition.
+    NoPartition,
+    /// The data are refused, and would be again.
+    Refused(Refusal),
+    /// The database cannot work now; nothing is recorded.
+    Unavailable,
+    /// The connection was lost during COMMIT.
+    OutcomeUnknown,
+    /// The database surprised us.
+    Defect,
+}
+
+/// Why the data of an append are refused for good.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A value that a column cannot hold (SQLSTATE class 22).
+    Value,
+    /// A constraint or a trigger of the legacy table.
+    Legacy(String),
+}
+
+/// Sorts the error of a statement before COMMIT: whatever it is, nothing is recorded.
+pub(super) fn before_commit(error: &sqlx::Error) -> Failure {
+    let failure = match database_error(error) {
+        Some(error) => by_sqlstate(error),
+        None if is_connection_lost(error) => Failure::Unavailable,
+        None => Failure::Defect,
+    };
+    log(&failure, error);
+    failure
+}
+
+/// Sorts the error of a COMMIT. An error that PostgreSQL itself reports of it has rolled the transaction back,
+/// unless the session was ended while it waited for a synchronous standby: then the commit stands locally.
+pub(super) fn during_commit(error: &sqlx::Error) -> Failure {
+    let failure = match database_error(error) {
+        Some(error) if !ends_session(error.code()) => by_sqlstate(error),
+        Some(_) | None => Failure::OutcomeUnknown,
+    };
+    log(&failure, error);
+    failure
+}
+
+fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|error| error.try_downcast_ref())
+}
+
+fn ends_session(sqlstate: &str) -> bool {
+    sqlstate.starts_with("57P") || sqlstate.starts_with("08") || sqlstate == "57014"
+}
+
+pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// PostgreSQL's error codes (manual, appendix A), by what they say of the append.
+fn by_sqlstate(error: &PgDatabaseError) -> Failure {
+    match error.code() {
+        "23505" => Failure::Race {
+            constraint: error.constraint().map(str::to_owned),
+            event_id: taken_event_id(error),
+        },
+        // Serialization failure, deadlock.
+        "40001" | "40P01" => Failure::Race { constraint: None, event_id: None },
+        "55P03" => Failure::Busy,
+        // A row without a partition is reported as a check violation that names no constraint.
+        "23514" if error.constraint().is_none() => Failure::NoPartition,
+        "23502" => Failure::Refused(Refusal::Legacy(error.column().unwrap_or("NOT NULL").to_owned())),
+        code if code.starts_with("23") => {
+            Failure::Refused(Refusal::Legacy(error.constraint().unwrap_or(code).to_owned()))
+        }
+        // A trigger of the legacy table raised it.
+        code @ ("P0001" | "45000") => Failure::Refused(Refusal::Legacy(code.to_owned())),
+        code if code.starts_with("22") => Failure::Refused(Refusal::Value),
+        // Connection, resources (a full disk, memory, connections), operator's intervention, a standby that is
+        // read-only, an I/O error of the server.
+        code if ["08", "53", "57", "58"].contains(&&code[..2]) || code == "25006" => Failure::Unavailable,
+        _ => Failure::Defect,
+    }
+}
+
+/// The id in `Key (event_id)=(…) already exists.`; the words may be translated, the value is not.
+fn taken_event_id(error: &PgDatabaseError) -> Option<partita_model::Uuid> {
+    let detail = error.detail()?;
+    let (_, value) = detail.split_once("(event_id)=(")?;
+    value.split_once(')').and_then(|(id, _)| partita_model::Uuid::parse_str(id).ok())
+}
+
+/// The one place where the database's own words about an append are logged.
+fn log(failure: &Failure, error: &sqlx::Error) {
+    match failure {
+        Failure::Race { .. } | Failure::NoPartition => {
+            tracing::debug!(%error, "append transaction lost a race");
+        }
+        Failure::Refused(_) => tracing::info!(%error, "append refused by the database"),
+        Failure::Busy => tracing::warn!(%error, "append waited too long for a lock"),
+        Failure::Unavailable => tracing::warn!(%error, "database not available for an append"),
+        Failure::OutcomeUnknown => tracing::warn!(%error, "connection lost during commit"),
+        Failure::Defect => tracing::error!(%error, "append failed unexpectedly"),
+    }
+}

@@ -1,0 +1,162 @@
+use partita_model::{AppendedEvent, AuditContext, NewEvent, StreamId, TenantId, Timestamp, Uuid, Version};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// An event with all that is drawn for it, ready to be written.
+#[derive(Debug)]
+pub(super) struct NewRow<'a> {
+    pub tenant: &'a TenantId,
+    pub stream: &'a StreamId,
+    pub event: &'a NewEvent,
+    pub context: &'a AuditContext,
+    pub event_id: Uuid,
+    pub version: Version,
+    /// None in phase `legacy`.
+    pub position: Option<i64>,
+    pub event_timestamp: Timestamp,
+    pub created_at: Timestamp,
+    pub event_hash: String,
+    pub previous_event_hash: Option<String>,
+}
+
+/// Where a stream stands after an append.
+#[derive(Debug)]
+pub(super) struct StreamRow<'a> {
+    pub tenant: &'a TenantId,
+    pub stream: &'a StreamId,
+    pub version: Version,
+    pub last_hash: String,
+    pub first_timestamp: Timestamp,
+    pub last_timestamp: Timestamp,
+}
+
+impl NewRow<'_> {
+    pub(super) fn appended(&self) -> AppendedEvent {
+        AppendedEvent {
+            event_id: self.event_id,
+            version: self.version,
+            position: self.position,
+            event_timestamp: self.event_timestamp,
+        }
+    }
+}
+
+impl<'a> StreamRow<'a> {
+    /// Over the new rows of one stream, in order; `None` for no rows.
+    pub(super) fn over(rows: &[NewRow<'a>]) -> Option<Self> {
+        let last = rows.last()?;
+        Some(Self {
+            tenant: last.tenant,
+            stream: last.stream,
+            version: last.version,
+            last_hash: last.event_hash.clone(),
+            first_timestamp: rows.iter().map(|row| row.event_timestamp).min()?,
+            last_timestamp: rows.iter().map(|row| row.event_timestamp).max()?,
+        })
+    }
+
+    /// Adds a later append to the same stream in the same batch.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.version = later.version;
+        self.last_hash = later.last_hash;
+        self.first_timestamp = self.first_timestamp.min(later.first_timestamp);
+        self.last_timestamp = self.last_timestamp.max(later.last_timestamp);
+    }
+}
+
+/// One array a value.
+fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+/// One array a text column.
+fn text<'r>(rows: &'r [NewRow<'_>], value: impl Fn(&'r NewRow<'_>) -> &'r str) -> Vec<&'r str> {
+    column(rows, value)
+}
+
+/// One array a nullable text column of the audit context.
+fn audit<'r>(
+    rows: &'r [NewRow<'_>],
+    value: impl Fn(&'r AuditContext) -> &'r Option<String>,
+) -> Vec<Option<&'r str>> {
+    column(rows, |row| value(row.context).as_deref())
+}
+
+/// Writes a batch to both tables, and moves its tenants and streams on.
+pub(super) async fn record_dual(
+    connection: &mut PgConnection,
+    rows: &[NewRow<'_>],
+    tenants: &[(&TenantId, i64)],
+    streams: &[StreamRow<'_>],
+) -> sqlx::Result<()> {
+    sqlx::query_file!(
+        "sql/append/record_dual.sql",
+        &column(rows, |row| row.event_id),
+        &text(rows, |row| &row.event.event_type) as _,
+        &text(rows, |row| row.stream.aggregate_type()) as _,
+        &text(rows, |row| row.stream.aggregate_id()) as _,
+        &column(rows, |row| row.version.get()),
+        &text(rows, |row| row.event.data.as_str()) as _,
+        &column(rows, |row| row.event.metadata.as_ref().map(|metadata| metadata.as_str())) as _,
+        &text(rows, |row| row.tenant.as_str()) as _,
+        &text(rows, |row| &row.context.user_id) as _,
+        &audit(rows, |context| &context.correlation_id) as _,
+        &column(rows, |row| row.context.causation_id) as _,
+        &audit(rows, |context| &context.legal_basis) as _,
+        &audit(rows, |context| &context.data_classification) as _,
+        &audit(rows, |context| &context.retention_policy) as _,
+        &audit(rows, |context| &context.ip_address) as _,
+        &audit(rows, |context| &context.user_agent) as _,
+        &audit(rows, |context| &context.session_id) as _,
+        &audit(rows, |context| &context.request_id) as _,
+        &text(rows, |row| &row.event_hash) as _,
+        &column(rows, |row| row.previous_event_hash.as_deref()) as _,
+        &column(rows, |row| row.event_timestamp.to_datetime()),
+        &column(rows, |row| row.created_at.to_datetime()),
+        &column(rows, |row| row.position) as _,
+        &column(tenants, |(tenant, _)| tenant.as_str()) as _,
+        &column(tenants, |(_, last_position)| *last_position),
+        &column(streams, |row| row.tenant.as_str()) as _,
+        &column(streams, |row| row.stream.aggregate_type()) as _,
+        &column(streams, |row| row.stream.aggregate_id()) as _,
+        &column(streams, |row| row.version.get()),
+        &column(streams, |row| row.last_hash.as_str()) as _,
+        &column::<_, OffsetDateTime>(streams, |row| row.first_timestamp.to_datetime()),
+        &column::<_, OffsetDateTime>(streams, |row| row.last_timestamp.to_datetime()),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes a batch to the legacy table alone.
+pub(super) async fn record_legacy(connection: &mut PgConnection, rows: &[NewRow<'_>]) -> sqlx::Result<()> {
+    sqlx::query_file!(
+        "sql/append/record_legacy.sql",
+        &column(rows, |row| row.event_id),
+        &text(rows, |row| &row.event.event_type) as _,
+        &text(rows, |row| row.stream.aggregate_type()) as _,
+        &text(rows, |row| row.stream.aggregate_id()) as _,
+        &column(rows, |row| row.version.get()),
+        &text(rows, |row| row.event.data.as_str()) as _,
+        &column(rows, |row| row.event.metadata.as_ref().map(|metadata| metadata.as_str())) as _,
+        &text(rows, |row| row.tenant.as_str()) as _,
+        &text(rows, |row| &row.context.user_id) as _,
+        &audit(rows, |context| &context.correlation_id) as _,
+        &column(rows, |row| row.context.causation_id) as _,
+        &audit(rows, |context| &context.legal_basis) as _,
+        &audit(rows, |context| &context.data_classification) as _,
+        &audit(rows, |context| &context.retention_policy) as _,
+        &audit(rows, |context| &context.ip_address) as _,
+        &audit(rows, |context| &context.user_agent) as _,
+        &audit(rows, |context| &context.session_id) as _,
+        &audit(rows, |context| &context.request_id) as _,
+        &text(rows, |row| &row.event_hash) as _,
+        &column(rows, |row| row.previous_event_hash.as_deref()) as _,
+        &column(rows, |row| row.event_timestamp.to_datetime()),
+        &column(rows, |row| row.created_at.to_datetime()),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

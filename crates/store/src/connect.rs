@@ -1,0 +1,38 @@
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::DatabaseUrl;
+
+/// Longest wait for a connection, from the pool or anew.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait of maintenance for a lock, and so the longest that a writer can be made to wait behind it.
+const LOCK_TIMEOUT_MS: &str = "2000";
+/// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
+const STATEMENT_TIMEOUT_MS: &str = "30000";
+
+/// The settings of a session that touches the partitioned table. A generic plan would lock every partition of
+/// every tenant, since it cannot know which one a parameter names.
+fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
+    url.options().application_name(name).options([
+        ("plan_cache_mode", "force_custom_plan"),
+        ("timezone", "UTC"),
+        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        ("lock_timeout", LOCK_TIMEOUT_MS),
+        // A vanished client must not hold a tenant's lock.
+        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT_MS),
+    ])
+}
+
+/// Options for a lane's own connection.
+pub(crate) fn lane_options(url: &DatabaseUrl) -> PgConnectOptions {
+    session(url, "partita lane")
+}
+
+/// The pool for reads and maintenance. Connections are made when they are needed.
+pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections_max.max(1))
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect_lazy_with(session(url, "partita"))
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use partita_model::{ExpectedVersion, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
+
+/// Why the store did not do what it was asked, sorted by what the caller can do about it.
+///
+/// Messages are fit for callers: the database's own words are logged where the error arises, and stay there.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The request breaks a rule that only the database could tell.
+    #[error("{0}")]
+    Invalid(Violations),
+    /// An event is older than what its tenant keeps.
+    #[error(
+        "{field}: {event_timestamp} is before {floor}, below which the tenant's events are no longer kept"
+    )]
+    BelowFloor {
+        /// Path of the event's field in the request.
+        field: String,
+        /// The event's timestamp.
+        event_timestamp: Timestamp,
+        /// The tenant's floor.
+        floor: Timestamp,
+    },
+    /// At least one stream is not where the caller expected it; all that are not are listed.
+    #[error("{}", display_conflicts(.0))]
+    VersionConflict(Vec<VersionConflict>),
+    /// Ids that are recorded with other content, in another place, or for a part of the append only.
+    #[error(
+        "event ids are already recorded with other content or for another append: {}",
+        display_ids(event_ids)
+    )]
+    EventIdConflict {
+        /// The ids in question.
+        event_ids: Vec<Uuid>,
+    },
+    /// The stream never had an event.
+    #[error("stream `{stream}` does not exist")]
+    StreamNotFound {
+        /// The stream asked for.
+        stream: StreamId,
+    },
+    /// The tenant has no partitions.
+    #[error("tenant `{tenant}` does not exist")]
+    TenantNotFound {
+        /// The tenant asked for.
+        tenant: TenantId,
+    },
+    /// Too much is waiting already.
+    #[error("too many appends are waiting, try again in {} ms", retry_after.as_millis())]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The deadline passed before the append was begun.
+    #[error("the deadline passed before the append was begun, nothing was recorded")]
+    DeadlineExceeded,
+    /// This process takes no more appends.
+    #[error("this process is shutting down, nothing was recorded: try another one")]
+    ShuttingDown,
+    /// The connection was lost while the append was committed.
+    #[error(
+        "the connection to the database was lost during commit, the append may be recorded or not: \
+             send it again with the same event ids"
+    )]
+    OutcomeUnknown,
+    /// The database cannot be reached, or cannot work now.
+    #[error("the database is not available, nothing was recorded: try again")]
+    Unavailable,
+    /// A partition that the append needs could not be made in time.
+    #[error("a partition of tenant `{tenant}` could not be made now, nothing was recorded: try again in {} ms",
+        retry_after.as_millis())]
+    PartitionUnavailable {
+        /// The tenant.
+        tenant: TenantId,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The legacy table refuses what Partita would allow.
+    #[error("the legacy table's `{constraint}` refuses the append to stream `{stream}`")]
+    LegacyConstraint {
+        /// The constraint, or the trigger's complaint by its code.
+        constraint: String,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A defect; logged with its cause.
+    #[error("internal error, nothing was recorded; the server's log has the cause")]
+    Internal,
+}
+
+/// A stream that is not where the caller expected it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionConflict {
+    /// The stream.
+    pub stream: StreamId,
+    /// What the caller expected.
+    pub expected: ExpectedVersion,
+    /// Where the stream stands.
+    pub actual: Version,
+}
+
+/// Whether what was asked for may have happened all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Certainly nothing was written.
+    NotApplied,
+    /// All of it was written, or nothing.
+    Unknown,
+}
+
+impl StoreError {
+    /// Whether the append may be recorded although it failed. Asked of every variant, so that a new one cannot
+    /// forget to answer.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::OutcomeUnknown => Outcome::Unknown,
+            Self::Invalid(_)
+            | Self::BelowFloor { .. }
+            | Self::VersionConflict(_)
+            | Self::EventIdConflict { .. }
+            | Self::StreamNotFound { .. }
+            | Self::TenantNotFound { .. }
+            | Self::Overloaded { .. }
+            | Self::DeadlineExceeded
+            | Self::ShuttingDown
+            | Self::Unavailable
+            | Self::PartitionUnavailable { .. }
+            | Self::LegacyConstraint { .. }
+            | Self::Internal => Outcome::NotApplied,
+        }
+    }
+}
+
+fn display_conflicts(conflicts: &[VersionConflict]) -> String {
+    let line = |conflict: &VersionConflict| {
+        let VersionConflict { stream, expected, actual } = conflict;
+        format!("stream `{stream}` is at version {actual}, expected {expected}")
+    };
+    conflicts.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+fn display_ids(ids: &[Uuid]) -> String {
+    ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
+}

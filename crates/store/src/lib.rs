@@ -1,0 +1,23 @@
+//! Partita's PostgreSQL store: append, read, partitions.
+//!
+//! Statements stand in `sql/`, one a file, and are checked against the schema when this crate is compiled.
+
+mod append;
+mod config;
+mod connect;
+mod error;
+mod partitions;
+mod read;
+pub mod schema;
+mod start;
+mod store;
+
+pub use config::{DatabaseUrl, LaneConfig, StoreConfig};
+pub use error::{Outcome, StoreError, VersionConflict};
+pub use partitions::{
+    ActionKind, MaintenanceRequest, PageKey, PartitionAction, PartitionSize, PartitionState, Partitions,
+    TenantMaintenance,
+};
+pub use read::StreamReader;
+pub use start::StartError;
+pub use store::Store;

@@ -1,0 +1,88 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use partita_model::{Month, TenantId};
+use time::OffsetDateTime;
+
+use super::{Partitions, is_contention, months, store_error};
+use crate::StoreError;
+
+/// How often a step that gave way to another session is tried, each time after a random part of [`RETRY_AFTER`].
+const ATTEMPTS_MAX: u32 = 4;
+/// When a caller, or the next attempt, should come back.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// The tenants whose partitions are being made in this process, each with the lock that its makers share. Between
+/// processes an advisory lock in the database does the same.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<TenantId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Flights {
+    fn of(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        if let Some(flight) = flights.get(tenant).and_then(Weak::upgrade) {
+            return flight;
+        }
+        let flight = Arc::default();
+        flights.insert(tenant.clone(), Arc::downgrade(&flight));
+        flight
+    }
+}
+
+impl Partitions {
+    /// Makes the partitions that an append misses: those that the configuration asks for, and the given months as far
+    /// as they lie between the tenant's floor and the months ahead. Drops nothing.
+    pub(crate) async fn make_for_append(
+        &self,
+        tenant: &TenantId,
+        wanted: &[Month],
+    ) -> Result<(), StoreError> {
+        let flight = self.flights.of(tenant);
+        let _single = flight.lock().await;
+        let mut attempt = 1;
+        loop {
+            match self.make(tenant, wanted).await {
+                Ok(0) => return Ok(()),
+                Ok(created) => {
+                    tracing::info!(%tenant, partitions.created = created, "partitions made on a first write");
+                    return Ok(());
+                }
+                Err(error) if is_contention(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(error) => return Err(store_error(&error, Some(tenant))),
+            }
+            tokio::time::sleep(RETRY_AFTER.mul_f64(rand::random())).await;
+        }
+    }
+
+    async fn make(&self, tenant: &TenantId, wanted: &[Month]) -> sqlx::Result<i32> {
+        let missing = sqlx::query_file_scalar!(
+            "sql/partitions/create_missing_months.sql",
+            tenant.as_str(),
+            months(self.months_ahead),
+            months(self.retention_months)
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        // A new tenant has its floor before it has events, so that the first one already obeys it.
+        for step in self.plan(tenant, &self.defaults()).await? {
+            if let super::maintain::Step::RaiseFloor { to, .. } = step {
+                self.raise_floor(tenant, to).await?;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(missing);
+        }
+        let starts: Vec<OffsetDateTime> = wanted.iter().map(|month| month.start().to_datetime()).collect();
+        let dated = sqlx::query_file_scalar!(
+            "sql/partitions/create_months.sql",
+            tenant.as_str(),
+            &starts,
+            months(self.months_ahead)
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(missing + dated.unwrap_or_default())
+    }
+}

@@ -1,0 +1,179 @@
+//! Partitions: made online, listed with their sizes, dropped below the floor.
+
+mod ddl;
+mod first_write;
+mod list;
+mod maintain;
+
+use std::sync::Arc;
+
+use partita_model::{TenantId, Timestamp};
+use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
+
+use self::first_write::Flights;
+use crate::append::is_connection_lost;
+use crate::{StoreConfig, StoreError};
+
+/// The partitions of all tenants.
+#[derive(Clone)]
+pub struct Partitions {
+    pool: PgPool,
+    months_ahead: u32,
+    retention_months: u32,
+    flights: Arc<Flights>,
+    tasks: TaskTracker,
+}
+
+/// What a run of maintenance is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaintenanceRequest {
+    /// Months after the current one, 0 to 120.
+    pub months_ahead: u32,
+    /// Whole months before the current one that are kept, up to 1,200; 0 for ever. A tenant's own setting wins.
+    pub retention_months: u32,
+    /// Only say what would be done.
+    pub validate_only: bool,
+}
+
+/// What maintenance did for a tenant, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantMaintenance {
+    /// In the order in which it was done.
+    pub actions: Vec<PartitionAction>,
+    /// The tenant's floor afterwards; none while it keeps its events for ever.
+    pub retention_floor: Option<Timestamp>,
+    /// The tenant's leaves afterwards.
+    pub partitions: Vec<PartitionSize>,
+}
+
+/// One step of maintenance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionAction {
+    /// What was done.
+    pub kind: ActionKind,
+    /// To which table, without its schema; empty for a floor.
+    pub partition_name: String,
+    /// The first instant of the leaf; for a floor where it was, if it was anywhere.
+    pub range_start: Option<Timestamp>,
+    /// The first instant past the leaf; for a floor where it is.
+    pub range_end: Option<Timestamp>,
+}
+
+/// What a step of maintenance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionKind {
+    /// A leaf was made and attached.
+    Created,
+    /// A leaf was detached.
+    Detached,
+    /// A detached leaf was dropped with its events.
+    Dropped,
+    /// The floor was raised.
+    FloorRaised,
+}
+
+/// A leaf: the month of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionSize {
+    /// The owner.
+    pub tenant_id: String,
+    /// The table, in schema `event_store_partitions`.
+    pub partition_name: String,
+    /// The first instant of the month.
+    pub range_start: Timestamp,
+    /// The first instant past it.
+    pub range_end: Timestamp,
+    /// Whether it is on its way out.
+    pub state: PartitionState,
+    /// As of the last ANALYZE; none before the first.
+    pub rows_estimated: Option<i64>,
+    /// The table with its TOAST.
+    pub heap_bytes: i64,
+    /// Its indexes.
+    pub index_bytes: i64,
+    /// Both.
+    pub total_bytes: i64,
+}
+
+/// Whether a leaf belongs to its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionState {
+    /// It does.
+    Attached,
+    /// A concurrent detach was begun and not finished.
+    DetachPending,
+}
+
+/// The last leaf of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageKey {
+    /// Its tenant.
+    pub tenant_id: String,
+    /// Its first instant.
+    pub range_start: Timestamp,
+}
+
+impl Partitions {
+    pub(crate) fn new(pool: PgPool, config: &StoreConfig) -> Self {
+        Self {
+            pool,
+            months_ahead: config.months_ahead,
+            retention_months: config.retention_months,
+            flights: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// What the configuration asks of maintenance.
+    pub(crate) fn defaults(&self) -> MaintenanceRequest {
+        MaintenanceRequest {
+            months_ahead: self.months_ahead,
+            retention_months: self.retention_months,
+            validate_only: false,
+        }
+    }
+
+    /// Waits for the steps that are under way.
+    pub(crate) async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// A tenant's floor: `None` for a tenant that is not registered.
+    async fn floor(&self, tenant: &TenantId) -> sqlx::Result<Option<Option<Timestamp>>> {
+        let row = sqlx::query_file!("sql/partitions/find_floor.sql", tenant.as_str());
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| row.retention_floor.map(Timestamp::from_datetime)))
+    }
+}
+
+/// A count of months as PostgreSQL's integer; the limits of the model keep it far below.
+fn months(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Whether the failed step may succeed later: a lock that was not had in time, a victim of a deadlock, or a leaf that
+/// somebody else was just working on.
+fn is_contention(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "40P01" | "55000" | "57014" | "42P07"))
+}
+
+/// Sorts an error of maintenance, and logs it once.
+fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
+    match tenant {
+        Some(tenant) if is_contention(error) => {
+            tracing::warn!(%error, %tenant, "partition maintenance gave way to other sessions");
+            StoreError::PartitionUnavailable { tenant: tenant.clone(), retry_after: first_write::RETRY_AFTER }
+        }
+        _ if is_connection_lost(error) => {
+            tracing::warn!(%error, "database not available for partition maintenance");
+            StoreError::Unavailable
+        }
+        _ => {
+            tracing::error!(%error, "partition maintenance failed unexpectedly");
+            StoreError::Internal
+        }
+    }
+}

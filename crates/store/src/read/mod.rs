@@ -1,0 +1,160 @@
+//! Reading a stream, page by page. A page is one statement and so one snapshot; between pages no connection is held.
+
+mod page;
+mod row;
+
+use std::collections::VecDeque;
+
+use partita_model::{Direction, Phase, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
+use sqlx::PgPool;
+
+use self::page::Page;
+use crate::StoreError;
+use crate::append::is_connection_lost;
+
+/// Rows of the first page. What an event weighs is known only after it: 64 of the largest are 64 MiB.
+const FIRST_PAGE_ROWS: i64 = 64;
+/// Most rows of a later page.
+const PAGE_ROWS_MAX: i64 = 2_000;
+/// What a later page should weigh, in bytes, judged by the events before it.
+const PAGE_BYTES_WANTED: usize = 1024 * 1024;
+
+/// Reads one stream as it stood when the read began: events that are appended meanwhile are not part of it.
+pub struct StreamReader {
+    pool: PgPool,
+    phase: Phase,
+    read: ReadStream,
+    /// Where the stream stood when the read began.
+    head: Version,
+    /// The months that the stream lived in, in the partitioned table; none while it has no event there.
+    lived: Option<(Timestamp, Timestamp)>,
+    /// The next version to read; none at the end.
+    next: Option<Version>,
+    left: Option<u64>,
+    page_rows: i64,
+    first_version: Option<Version>,
+}
+
+impl StreamReader {
+    /// Finds the stream.
+    pub(crate) async fn open(pool: PgPool, phase: Phase, read: ReadStream) -> Result<Self, StoreError> {
+        let found = match phase {
+            Phase::Legacy => page::find_legacy(&pool, &read).await,
+            Phase::Dual => page::find_dual(&pool, &read).await,
+        };
+        let Some((head, lived)) = found.map_err(|error| store_error(&error))? else {
+            return Err(StoreError::StreamNotFound { stream: read.stream });
+        };
+        let next = match (read.direction, read.from_version) {
+            (Direction::Forwards, from) => from.unwrap_or(Version::new(1)),
+            (Direction::Backwards, from) => from.map_or(head, |from| from.min(head)),
+        };
+        let left = read.max_count;
+        let page_rows = FIRST_PAGE_ROWS;
+        Ok(Self { pool, phase, read, head, lived, next: Some(next), left, page_rows, first_version: None })
+    }
+
+    /// The next events, in the direction of the read; `None` at the end.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<RecordedEvent>>, StoreError> {
+        let page = self.fetch().await.map_err(|error| store_error(&error))?;
+        if page.is_none() && self.first_version.is_none() {
+            self.first_version = Some(self.find_first_version().await.map_err(|error| store_error(&error))?);
+        }
+        Ok(page)
+    }
+
+    /// Where the stream stood when the read began. The first version is known once `next_page` gave `None`.
+    pub fn state(&self) -> StreamState {
+        StreamState { version: self.head, first_version: self.first_version.unwrap_or(Version::new(1)) }
+    }
+
+    async fn fetch(&mut self) -> sqlx::Result<Option<Vec<RecordedEvent>>> {
+        let Some(from) = self.next.filter(|_| self.left != Some(0)) else { return Ok(None) };
+        let (least, greatest) = match self.read.direction {
+            Direction::Forwards => (from, self.head),
+            Direction::Backwards => (Version::new(1), from),
+        };
+        if least > greatest {
+            self.next = None;
+            return Ok(None);
+        }
+        let wanted = self
+            .left
+            .map_or(self.page_rows, |left| i64::try_from(left).unwrap_or(i64::MAX).min(self.page_rows));
+        let page = Page { least, greatest, rows_max: wanted, direction: self.read.direction };
+        let events = self.page(&page, self.read.from_timestamp, self.read.to_timestamp).await?;
+        self.advance(&events, wanted);
+        Ok(Some(events).filter(|events| !events.is_empty()))
+    }
+
+    fn advance(&mut self, events: &[RecordedEvent], wanted: i64) {
+        let whole = i64::try_from(events.len()).is_ok_and(|count| count == wanted);
+        self.next = events.last().filter(|_| whole).and_then(|last| match self.read.direction {
+            Direction::Forwards => last.version.checked_add(1),
+            Direction::Backwards => {
+                Some(Version::new(last.version.get() - 1)).filter(|next| *next > Version::NONE)
+            }
+        });
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(events.len() as u64);
+        }
+        let from_start = self.read.direction == Direction::Forwards
+            && self.read.from_version.is_none()
+            && self.read.from_timestamp.is_none()
+            && self.read.to_timestamp.is_none();
+        if let Some(first) = events.first().filter(|_| from_start && self.first_version.is_none()) {
+            self.first_version = Some(first.version);
+        }
+        if let Some(bytes) = events.iter().map(weight).sum::<usize>().checked_div(events.len()) {
+            let rows = i64::try_from(PAGE_BYTES_WANTED / bytes.max(1)).unwrap_or(PAGE_ROWS_MAX);
+            self.page_rows = rows.clamp(1, PAGE_ROWS_MAX);
+        }
+    }
+
+    /// The first version that is still there, or one past the head when none is.
+    async fn find_first_version(&self) -> sqlx::Result<Version> {
+        let page =
+            Page { least: Version::new(1), greatest: self.head, rows_max: 1, direction: Direction::Forwards };
+        let first = VecDeque::from(self.page(&page, None, None).await?).pop_front();
+        let past = self.head.checked_add(1).unwrap_or(self.head);
+        Ok(first.map_or(past, |event| event.version))
+    }
+
+    async fn page(
+        &self,
+        page: &Page,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> sqlx::Result<Vec<RecordedEvent>> {
+        let wanted = (
+            from.map_or(page::EVER.0, Timestamp::to_datetime),
+            to.map_or(page::EVER.1, Timestamp::to_datetime),
+        );
+        match self.phase {
+            Phase::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
+            Phase::Dual => page.union(&self.pool, &self.read, wanted, self.lived).await,
+        }
+    }
+}
+
+/// About what an event occupies in memory.
+fn weight(event: &RecordedEvent) -> usize {
+    event.data.len() + event.metadata.as_ref().map_or(0, String::len) + 512
+}
+
+/// Sorts an error of a read, and logs it once.
+fn store_error(error: &sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let passing = code.as_deref().is_some_and(|code| {
+        ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+    });
+    if passing || is_connection_lost(error) {
+        tracing::warn!(%error, "database not available for a read");
+        return StoreError::Unavailable;
+    }
+    tracing::error!(%error, "read failed unexpectedly");
+    StoreError::Internal
+}

@@ -1,0 +1,95 @@
+use partita_model::{ControlPhase, Phase, PhaseContradiction};
+use sqlx::PgPool;
+
+use crate::schema::{self, MigrationState, SchemaError};
+use crate::{DatabaseUrl, StoreConfig};
+
+/// Why a process must not serve. Each says what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database does not answer.
+    #[error("cannot reach the database at {url}: check DATABASE_URL, and that PostgreSQL runs")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Migrations are missing.
+    #[error("the schema lacks {} migrations, the first is {first}: run `partita migrate up`", .pending)]
+    SchemaBehind {
+        /// How many.
+        pending: usize,
+        /// The first.
+        first: i64,
+    },
+    /// A migration that was applied is not the one of this binary.
+    #[error(
+        "migration {version} was applied from another text than this binary holds: run the release that applied it"
+    )]
+    SchemaChanged {
+        /// Which.
+        version: i64,
+    },
+    /// The migrations cannot be read.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The legacy table does not keep what dual writing leans on.
+    #[error("the legacy table event_store has no unique index on {missing}: {mend}")]
+    LegacyConstraintMissing {
+        /// Which columns.
+        missing: &'static str,
+        /// The statement to run.
+        mend: &'static str,
+    },
+    /// The control row holds a phase that this binary does not know.
+    #[error(
+        "the control row holds the phase `{phase}`, which this release does not know: run a newer release"
+    )]
+    UnknownPhase {
+        /// Which.
+        phase: String,
+    },
+    /// The flag and the control row disagree.
+    #[error(transparent)]
+    Contradiction(#[from] PhaseContradiction),
+}
+
+/// Checks all that a process needs before it serves, and says in which phase it serves.
+pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, StartError> {
+    let unreachable = |source| StartError::Unreachable { url: config.database_url.to_string(), source };
+    sqlx::query("SELECT").execute(pool).await.map_err(unreachable)?;
+    check_schema(&config.database_url).await?;
+    let found =
+        sqlx::query_file!("sql/schema/inspect_legacy.sql").fetch_one(pool).await.map_err(unreachable)?;
+    let control = ControlPhase::parse(&found.phase).map_err(|phase| StartError::UnknownPhase { phase })?;
+    let phase = Phase::resolve(config.partitions_v1, control)?;
+    if !found.ids_are_unique {
+        return Err(StartError::LegacyConstraintMissing {
+            missing: "(event_id)",
+            mend: "CREATE UNIQUE INDEX CONCURRENTLY event_store_event_id_key ON public.event_store (event_id)",
+        });
+    }
+    if !found.versions_are_unique {
+        return Err(StartError::LegacyConstraintMissing {
+            missing: "(tenant_id, aggregate_type, aggregate_id, aggregate_version)",
+            mend: "CREATE UNIQUE INDEX CONCURRENTLY event_store_version_key ON public.event_store \
+                   (tenant_id, aggregate_type, aggregate_id, aggregate_version)",
+        });
+    }
+    Ok(phase)
+}
+
+/// Migrations that this binary does not know are a newer release's: it keeps the schema readable for this one.
+async fn check_schema(url: &DatabaseUrl) -> Result<(), StartError> {
+    let migrations = schema::status(url).await?;
+    if let Some(changed) = migrations.iter().find(|migration| migration.state == MigrationState::Changed) {
+        return Err(StartError::SchemaChanged { version: changed.version });
+    }
+    let mut pending = migrations.iter().filter(|migration| migration.state == MigrationState::Pending);
+    match pending.next() {
+        Some(first) => Err(StartError::SchemaBehind { first: first.version, pending: 1 + pending.count() }),
+        None => Ok(()),
+    }
+}

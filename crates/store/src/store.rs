@@ -1,0 +1,92 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use partita_model::{Append, Appended, Phase, ReadStream};
+use sqlx::PgPool;
+use tokio::time::{Instant, timeout};
+
+use crate::append::Lanes;
+use crate::partitions::Partitions;
+use crate::read::StreamReader;
+use crate::{MaintenanceRequest, StartError, StoreConfig, StoreError, connect, start};
+
+/// Longest wait for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The event store of one process. Clones share its lanes and connections.
+#[derive(Clone)]
+pub struct Store {
+    phase: Phase,
+    pool: PgPool,
+    lanes: Arc<Lanes>,
+    partitions: Arc<Partitions>,
+}
+
+impl Store {
+    /// Checks the database and starts the lanes.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, its schema is behind, the legacy table lacks a unique index, or the flag
+    /// contradicts the control row.
+    pub async fn connect(config: StoreConfig) -> Result<Self, StartError> {
+        let pool = connect::pool(&config.database_url, config.read_connections_max);
+        let phase = start::check(&config, &pool).await?;
+        let partitions = Arc::new(Partitions::new(pool.clone(), &config));
+        let lanes = Arc::new(Lanes::start(&config, phase, &partitions));
+        Ok(Self { phase, pool, lanes, partitions })
+    }
+
+    /// Which tables this process writes and reads.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Appends to one stream or to several at once: all of it is recorded, or nothing. Gives one answer a stream, in
+    /// the order of the append. If the future is dropped, an append that still waits is taken back.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; [`StoreError::outcome`] says whether the append may be recorded all the same.
+    pub async fn append(
+        &self,
+        append: Append,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Appended>, StoreError> {
+        self.lanes.append(append, deadline).await
+    }
+
+    /// Begins to read a stream as it stands now.
+    ///
+    /// # Errors
+    /// `StreamNotFound` for a stream that never had an event.
+    pub async fn read_stream(&self, read: ReadStream) -> Result<StreamReader, StoreError> {
+        StreamReader::open(self.pool.clone(), self.phase, read).await
+    }
+
+    /// The partitions of all tenants.
+    pub fn partitions(&self) -> &Partitions {
+        &self.partitions
+    }
+
+    /// What the configuration asks of maintenance.
+    pub fn maintenance_defaults(&self) -> MaintenanceRequest {
+        self.partitions.defaults()
+    }
+
+    /// Whether the database answers, within two seconds.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match timeout(PING_TIMEOUT, sqlx::query("SELECT").execute(&self.pool)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// Refuses new appends, finishes those that wait, and closes the connections.
+    pub async fn close(&self) {
+        self.lanes.close().await;
+        self.partitions.close().await;
+        self.pool.close().await;
+    }
+}
