@@ -19,7 +19,7 @@ COMMENT ON FUNCTION public.event_store_month_start(timestamptz) IS
 -- The tables of tenants: the root's children. A bound that lists several tenants (a bucket) gives a row for each.
 CREATE FUNCTION public.event_store_partition_tenant(p_tenant_id text DEFAULT NULL)
 RETURNS TABLE (tenant_id text, partition_name text, tenant_table oid, state text)
-LANGUAGE sql STABLE ROWS 500
+LANGUAGE sql STABLE ROWS 1 -- or the planner would scan the catalogues whole for the sake of one tenant
 SET search_path = pg_catalog, public, pg_temp
 SET standard_conforming_strings = on
 AS $$
@@ -52,7 +52,7 @@ CREATE FUNCTION public.event_store_partition_leaf(p_tenant_id text DEFAULT NULL)
 RETURNS TABLE (
     tenant_id text, partition_name text, leaf oid, range_start timestamptz, range_end timestamptz, state text
 )
-LANGUAGE sql STABLE ROWS 10000
+LANGUAGE sql STABLE ROWS 20
 SET search_path = pg_catalog, public, pg_temp
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'

@@ -1,6 +1,6 @@
 -- Why:   what the partitions weigh, for people: SELECT * FROM event_store_partition_metrics ORDER BY total_bytes DESC LIMIT 10.
 -- Lock:  none. Reading a size opens one leaf at a time with ACCESS SHARE for the moment of its measuring.
--- Time:  milliseconds; a read of all sizes costs about 0.1 ms a leaf.
+-- Time:  milliseconds; a read of all sizes costs about 0.2 ms a leaf (measured at 10,000 leaves: 2 s).
 -- Phase: before dual.
 
 -- Estimates, not counts: nothing here reads a row. A leaf that is dropped meanwhile has sizes NULL, never an error.

@@ -1,1 +1,44 @@
-//! Test support
+//! The harness of Partita's tests: a real PostgreSQL, a database a test, servers in this process, short calls.
+//!
+//! A test reads like this:
+//!
+//! ```text
+//! let database = TestDatabase::new().await;
+//! let server = TestServer::start(&database, true).await;
+//! server.append("acme", "order", "1").expected(no_stream()).event("OrderPlaced").ok().await;
+//! let refusal = server.append("acme", "order", "1").expected(exact(9)).event("OrderPaid").refused().await;
+//! assert_eq!(refusal.reason, "VERSION_CONFLICT");
+//! ```
+//!
+//! PostgreSQL is booted once a process, by the first test that asks, and ends with the process. To use another one,
+//! set `DATABASE_URL` to a role that may create databases; to choose the programs that are booted, set
+//! `PARTITA_POSTGRES_BIN`.
+//!
+//! **Invariant:** tests share nothing but the server process of PostgreSQL: each has its own database, and its own
+//! runtime.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by them; clippy sees that in test functions only, not in what they share"
+)]
+
+mod append;
+mod database;
+mod foreign;
+mod instant;
+mod postgres;
+mod read;
+mod refusal;
+mod server;
+mod wait;
+
+pub use append::{AppendCall, any, exact, no_stream, stream_exists};
+pub use database::TestDatabase;
+pub use foreign::ForeignEvent;
+pub use instant::{at, month, months};
+pub use read::{Answer, ReadCall};
+pub use refusal::Refusal;
+pub use server::TestServer;
+pub use wait::eventually;

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Make, expire and list partitions, through a server
     Partitions(WithServer<PartitionsArgs>),
     /// Append events to a stream, through a server
-    Append(WithServer<AppendArgs>),
+    Append(Box<WithServer<AppendArgs>>),
     /// Read a stream, through a server
     Read(WithServer<ReadArgs>),
     /// Append the events of a file of JSON lines, through a server
@@ -67,7 +67,13 @@ pub(crate) struct WithConfig<A: Args> {
 #[derive(Debug, Args)]
 pub(crate) struct WithServer<A: Args> {
     /// The server to talk to
-    #[arg(long, env = "PARTITA_SERVER", value_name = "URL", default_value = "http://127.0.0.1:50051", global = true)]
+    #[arg(
+        long,
+        env = "PARTITA_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051",
+        global = true
+    )]
     pub(crate) server: String,
     #[command(flatten)]
     pub(crate) args: A,
@@ -94,7 +100,9 @@ mod tests {
 
     #[test]
     fn an_append_must_say_what_it_expects() {
-        let line = ["partita", "append", "--tenant", "a", "--type", "t", "--id", "1", "--event", "E", "--data", "{}"];
+        let line = [
+            "partita", "append", "--tenant", "a", "--type", "t", "--id", "1", "--event", "E", "--data", "{}",
+        ];
         assert!(Cli::try_parse_from(line).unwrap_err().to_string().contains("--expected"));
     }
 }

@@ -55,8 +55,9 @@ impl EventDocument {
     pub(crate) fn new(event: RecordedEvent) -> Result<Self, Failure> {
         let id = event.event_id.clone();
         let raw = |text: String| {
-            RawValue::from_string(text)
-                .map_err(|error| Failure::internal(format!("event {id} holds no JSON document")).because(error))
+            RawValue::from_string(text).map_err(|error| {
+                Failure::internal(format!("event {id} holds no JSON document")).because(error)
+            })
         };
         Ok(Self {
             event_timestamp: from_wire(event.event_timestamp.as_ref()),

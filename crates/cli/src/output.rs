@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -27,10 +27,10 @@ pub(crate) enum Format {
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).map_err(|error| {
-        match error.kind() {
-            ErrorKind::BrokenPipe => Failure::quiet(),
-            kind => Failure::internal("cannot write to standard output").because(kind),
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Failure::quiet();
         }
+        Failure::internal("cannot write to standard output").because(error)
     })
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
 /// Prints a table; columns whose title begins with `#` are numbers and are set to the right, without the `#`.
 pub(crate) fn table(titles: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     table.set_header(titles.iter().map(|title| title.trim_start_matches('#')));
     for row in rows {
         let cells = row.into_iter().zip(titles).map(|(text, title)| {
@@ -98,6 +98,9 @@ mod tests {
 
     #[test]
     fn sizes_are_told_in_units_of_1024() {
-        assert_eq!([bytes(0), bytes(1023), bytes(8192), bytes(5 << 30)], ["0 B", "1023 B", "8.0 KiB", "5.0 GiB"]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(8192), bytes(5 << 30)],
+            ["0 B", "1023 B", "8.0 KiB", "5.0 GiB"]
+        );
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn parse_uuid(text: &str) -> Result<Uuid, String> {
 }
 
 /// The address as `inet` prints it: no prefix length for a single host, the bits right of it kept.
-fn canonical_inet(text: &str) -> Result<String, String> {
+pub(crate) fn canonical_inet(text: &str) -> Result<String, String> {
     let refused = || format!("`{text}` is not an IPv4 or IPv6 address, or a network such as 10.0.0.0/8");
     let (address, prefix) =
         text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));

@@ -5,6 +5,7 @@
 
 mod append;
 mod audit;
+mod chain;
 mod hash;
 mod json;
 pub mod limits;
@@ -19,6 +20,7 @@ mod violation;
 
 pub use append::{Append, AppendDraft, EventDraft, NewEvent, StreamAppend, StreamDraft};
 pub use audit::{AuditContext, ContextDraft};
+pub use chain::{ChainCheck, ChainFault, Checked};
 pub use hash::{HASH_SCHEME, HashInput, event_hash, is_partita_hash};
 pub use json::{JsonDocument, JsonError};
 pub use month::Month;

@@ -185,8 +185,7 @@ mod tests {
             ..Default::default()
         };
         let (tenant, maintenance) = parse(&request, &DEFAULTS).unwrap();
-        assert_eq!(tenant, None);
-        assert_eq!((maintenance.months_ahead, maintenance.retention_months), (2, 0));
+        assert_eq!((tenant, maintenance.months_ahead, maintenance.retention_months), (None, 2, 0));
         assert!(maintenance.validate_only);
     }
 

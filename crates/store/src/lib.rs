@@ -11,6 +11,7 @@ mod read;
 pub mod schema;
 mod start;
 mod store;
+mod verify;
 
 pub use config::{DatabaseUrl, LaneConfig, StoreConfig};
 pub use error::{Outcome, StoreError, VersionConflict};
@@ -21,3 +22,4 @@ pub use partitions::{
 pub use read::StreamReader;
 pub use start::StartError;
 pub use store::Store;
+pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier};

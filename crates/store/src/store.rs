@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::{Append, Appended, Phase, ReadStream};
+use partita_model::{Append, Appended, Phase, ReadStream, TenantId};
 use sqlx::PgPool;
 use tokio::time::{Instant, timeout};
 
 use crate::append::Lanes;
 use crate::partitions::Partitions;
 use crate::read::StreamReader;
-use crate::{MaintenanceRequest, StartError, StoreConfig, StoreError, connect, start};
+use crate::{ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, start};
 
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,6 +60,11 @@ impl Store {
     /// `StreamNotFound` for a stream that never had an event.
     pub async fn read_stream(&self, read: ReadStream) -> Result<StreamReader, StoreError> {
         StreamReader::open(self.pool.clone(), self.phase, read).await
+    }
+
+    /// Begins to verify the hash chains of a tenant.
+    pub fn verify_chain(&self, tenant: TenantId) -> ChainVerifier {
+        ChainVerifier::new(self.pool.clone(), self.phase, tenant)
     }
 
     /// The partitions of all tenants.

@@ -23,16 +23,20 @@ pub(crate) struct Refusal {
 impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
         let info = status.get_details_error_info();
-        let reason = info.as_ref().and_then(|info| {
-            ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason))
-        });
+        let reason = info
+            .as_ref()
+            .and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
         let request = status.get_details_bad_request();
         Self {
             code: status.code(),
             message: status.message().to_owned(),
             reason,
             metadata: info.map(|info| info.metadata.into_iter().collect()).unwrap_or_default(),
-            fields: request.into_iter().flat_map(|request| request.field_violations).map(|it| (it.field, it.description)).collect(),
+            fields: request
+                .into_iter()
+                .flat_map(|request| request.field_violations)
+                .map(|it| (it.field, it.description))
+                .collect(),
             retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
         }
     }
@@ -60,7 +64,8 @@ impl Refusal {
 
     /// The reason without its prefix, or the gRPC code.
     pub(crate) fn name(&self) -> String {
-        let named = self.reason.map(|reason| reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned());
+        let named =
+            self.reason.map(|reason| reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned());
         named.unwrap_or_else(|| format!("{:?}", self.code))
     }
 
@@ -74,8 +79,12 @@ impl Refusal {
     fn exit(&self) -> Exit {
         match self.code {
             Code::Aborted | Code::AlreadyExists => Exit::Conflict,
-            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => Exit::Unreachable,
-            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => Exit::Refused,
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => {
+                Exit::Unreachable
+            }
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
+                Exit::Refused
+            }
             Code::PermissionDenied | Code::Unauthenticated | Code::Unimplemented => Exit::Refused,
             Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Exit::Internal,
         }
@@ -83,17 +92,31 @@ impl Refusal {
 
     fn next_step(&self) -> Option<&'static str> {
         match self.reason? {
-            ErrorReason::VersionConflict => Some("read the stream again, decide anew, append with the version read"),
-            ErrorReason::EventIdConflict => Some("repeat exactly the first append, or draw new ids for new events"),
+            ErrorReason::VersionConflict => {
+                Some("read the stream again, decide anew, append with the version read")
+            }
+            ErrorReason::EventIdConflict => {
+                Some("repeat exactly the first append, or draw new ids for new events")
+            }
             ErrorReason::StreamNotFound => Some("check tenant, type and id: upper and lower case differ"),
-            ErrorReason::TenantNotFound => Some("check the tenant, or make it ready with `partita partitions maintain`"),
-            ErrorReason::BelowFloor => Some("leave the event out or correct its time: the floor never comes down"),
-            ErrorReason::OutcomeUnknown => Some("repeat it with the same event ids: what is recorded is not recorded twice"),
-            ErrorReason::Overloaded | ErrorReason::TenantLimit | ErrorReason::PartitionUnavailable => Some("try again later"),
+            ErrorReason::TenantNotFound => {
+                Some("check the tenant, or make it ready with `partita partitions maintain`")
+            }
+            ErrorReason::BelowFloor => {
+                Some("leave the event out or correct its time: the floor never comes down")
+            }
+            ErrorReason::OutcomeUnknown => {
+                Some("repeat it with the same event ids: what is recorded is not recorded twice")
+            }
+            ErrorReason::Overloaded | ErrorReason::TenantLimit | ErrorReason::PartitionUnavailable => {
+                Some("try again later")
+            }
             ErrorReason::DatabaseUnavailable => Some("look at the database, then try again"),
             ErrorReason::ShuttingDown => Some("try again: another instance, or the next start, will take it"),
             ErrorReason::DeadlineExceeded => Some("try again: nothing was recorded"),
-            ErrorReason::LegacyConstraint => Some("use another aggregate id, or have the legacy table mended"),
+            ErrorReason::LegacyConstraint => {
+                Some("use another aggregate id, or have the legacy table mended")
+            }
             ErrorReason::InvalidArgument => Some("correct the fields"),
             ErrorReason::Internal => Some("look into the server's log at this time"),
             ErrorReason::PhaseContradiction | ErrorReason::Unspecified => None,
@@ -104,9 +127,12 @@ impl Refusal {
 /// A status as the end of a command; `what` says what did not work.
 pub(crate) fn failure(what: &str, status: Status) -> Failure {
     let refusal = Refusal::from(status);
-    let failure = Failure::new(refusal.exit(), format!("{what}: {}", refusal.message)).fact("reason", refusal.name());
+    let failure =
+        Failure::new(refusal.exit(), format!("{what}: {}", refusal.message)).fact("reason", refusal.name());
     let failure = refusal.metadata.iter().fold(failure, |failure, (name, value)| failure.fact(name, value));
-    let failure = refusal.fields.iter().fold(failure, |failure, (field, text)| failure.fact(field, text));
+    // The message often tells the fields already.
+    let untold = refusal.fields.iter().filter(|(_, text)| !refusal.message.contains(text.as_str()));
+    let failure = untold.fold(failure, |failure, (field, text)| failure.fact(field, text));
     let failure = match refusal.retry_after {
         Some(delay) => failure.fact("retry after", format!("{} ms", delay.as_millis())),
         None => failure,
@@ -131,7 +157,9 @@ mod tests {
         let failure = failure("append refused", status);
         assert_eq!(failure.exit(), Exit::Conflict);
         let text = failure.text();
-        for part in ["append refused: stream is at version 7", "reason: VERSION_CONFLICT", "actual: 7", "next: read"] {
+        for part in
+            ["append refused: stream is at version 7", "reason: VERSION_CONFLICT", "actual: 7", "next: read"]
+        {
             assert!(text.contains(part), "{part} is not in {text}");
         }
     }

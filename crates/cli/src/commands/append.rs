@@ -84,7 +84,9 @@ pub(crate) async fn run(args: AppendArgs, server: &str, format: Format) -> Resul
         let failure = client::failure("append not confirmed", status);
         match first_id {
             // The id was drawn here: the user needs it to repeat the append safely.
-            Some(id) if failure.exit() == Exit::Unreachable => failure.next(format!("repeat it with --event-id {id}")),
+            Some(id) if failure.exit() == Exit::Unreachable => {
+                failure.next(format!("repeat it with --event-id {id}"))
+            }
             Some(_) | None => failure,
         }
     })?;
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn numbers_of_a_line_keep_their_text() {
-        let event = line_event(1, r#"{"event_type":"E","data":{"n":1.10,"big":123456789012345678901}}"#).unwrap();
+        let event =
+            line_event(1, r#"{"event_type":"E","data":{"n":1.10,"big":123456789012345678901}}"#).unwrap();
         assert_eq!(event.data, r#"{"n":1.10,"big":123456789012345678901}"#);
         let refused = line_event(4, r#"{"event_type":"E","data":1,"x":2}"#).unwrap_err().text();
         assert!(refused.contains("line 4") && refused.contains("unknown field `x`"), "{refused}");

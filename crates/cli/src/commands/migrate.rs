@@ -81,9 +81,9 @@ fn print_status(status: Vec<MigrationStatus>, format: Format) -> Result<(), Fail
     match format {
         Format::Json => output::json(&documents)?,
         Format::Table => {
-            let rows = documents.iter().map(|it| {
-                vec![format!("{:04}", it.version), it.state.to_owned(), it.description.clone()]
-            });
+            let rows = documents
+                .iter()
+                .map(|it| vec![format!("{:04}", it.version), it.state.to_owned(), it.description.clone()]);
             output::table(&["version", "state", "description"], rows.collect())?;
         }
     }
@@ -91,7 +91,9 @@ fn print_status(status: Vec<MigrationStatus>, format: Format) -> Result<(), Fail
         0 => Ok(()),
         off => {
             let failure = Failure::refused(format!("{off} migrations are not as this binary wants them"));
-            Err(failure.next("pending: run `partita migrate up`; changed or unknown: use the release that applied them"))
+            Err(failure.next(
+                "pending: run `partita migrate up`; changed or unknown: use the release that applied them",
+            ))
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: ReadArgs, server: &str, format: Format) -> Result<
     while let Some(batch) = batches.message().await.map_err(|status| client::failure(&what, status))? {
         state = batch.stream_state.or(state);
         match format {
-            Format::Json => batch.events.into_iter().try_for_each(|event| output::json(&EventDocument::new(event)?))?,
+            Format::Json => batch.events.into_iter().try_for_each(print_line)?,
             Format::Table if batch.events.is_empty() => {}
             Format::Table => output::table(&TITLES, batch.events.iter().map(row).collect())?,
         }
@@ -61,6 +61,10 @@ pub(crate) async fn run(args: ReadArgs, server: &str, format: Format) -> Result<
         Format::Table => output::line(&standing(state)),
         Format::Json => Ok(()),
     }
+}
+
+fn print_line(event: RecordedEvent) -> Result<(), Failure> {
+    output::json(&EventDocument::new(event)?)
 }
 
 fn request(args: ReadArgs) -> ReadStreamRequest {

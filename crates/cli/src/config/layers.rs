@@ -33,7 +33,8 @@ pub(super) fn collect(
     if args.config.is_some() || path.exists() {
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
-    let merged = builder.add_source(environment_layer(environment)).add_source(flag_layer(&args.set)?).build();
+    let merged =
+        builder.add_source(environment_layer(environment)).add_source(flag_layer(&args.set)?).build();
     let merged = merged.map_err(|error| file_failure(path, &error))?;
     Ok(merged.cache)
 }

@@ -59,18 +59,25 @@ impl Reader {
         self.take(key, &limit, parse).unwrap_or(default)
     }
 
-    pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<u64>, default: Duration) -> Duration {
+    pub(super) fn seconds(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: Duration,
+    ) -> Duration {
         Duration::from_secs(self.number(key, range, default.as_secs()))
     }
 
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let find = |text: &str| choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, it)| *it);
+        let find =
+            |text: &str| choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, it)| *it);
         self.take(key, &format!("one of {}", names.join(", ")), find).unwrap_or(default)
     }
 
     pub(super) fn switch(&mut self, key: &'static str, default: bool) -> bool {
-        let words = [("1", true), ("0", false), ("true", true), ("false", false), ("on", true), ("off", false)];
+        let words =
+            [("1", true), ("0", false), ("true", true), ("false", false), ("on", true), ("off", false)];
         self.choice(key, &words, default)
     }
 

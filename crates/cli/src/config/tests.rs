@@ -44,7 +44,9 @@ fn each_layer_overrides_the_one_before() {
 #[test]
 fn the_flag_takes_every_usual_spelling() {
     let enabled = |word| load("", &[("DB_PARTITIONS_V1", word)], &[]).map(|config| config.partitions_enabled);
-    for (word, expected) in [("1", true), ("true", true), ("ON", true), ("0", false), ("False", false), ("off", false)] {
+    for (word, expected) in
+        [("1", true), ("true", true), ("ON", true), ("0", false), ("False", false), ("off", false)]
+    {
         assert_eq!(enabled(word).unwrap(), expected, "{word}");
     }
     assert!(!enabled("").unwrap());

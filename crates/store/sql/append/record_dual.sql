@@ -3,7 +3,8 @@
 -- $24 tenant ids, $25 their last positions
 -- $26 tenant ids, $27 aggregate types, $28 aggregate ids of the streams written to, and of each $29 the last version,
 -- $30 the last hash, $31 the least and $32 the greatest timestamp of the new events
--- Both tables are fed from the same rows, so that no column can differ.
+-- Both tables are fed from the same rows, so that no column can differ. Gives the transaction's id: should the connection
+-- be lost during COMMIT, it tells what became of it.
 WITH event AS MATERIALIZED (
     SELECT
         event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data::jsonb AS event_data,
@@ -55,16 +56,19 @@ advanced_tenant AS (
     SET last_position = drawn.last_position
     FROM UNNEST($24::text[], $25::bigint[]) AS drawn (tenant_id, last_position)
     WHERE tenant.tenant_id = drawn.tenant_id
+),
+advanced_stream AS (
+    INSERT INTO public.event_store_stream AS stream (
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+    )
+    SELECT tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+    FROM UNNEST(
+        $26::text[], $27::text[], $28::text[], $29::integer[], $30::text[], $31::timestamptz[], $32::timestamptz[]
+    ) AS appended (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp)
+    ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE
+    SET version = EXCLUDED.version,
+        last_hash = EXCLUDED.last_hash,
+        first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp),
+        last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp)
 )
-INSERT INTO public.event_store_stream AS stream (
-    tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
-)
-SELECT tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
-FROM UNNEST(
-    $26::text[], $27::text[], $28::text[], $29::integer[], $30::text[], $31::timestamptz[], $32::timestamptz[]
-) AS appended (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp)
-ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE
-SET version = EXCLUDED.version,
-    last_hash = EXCLUDED.last_hash,
-    first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp),
-    last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp)
+SELECT pg_current_xact_id()::text AS "transaction_id!"

@@ -4,12 +4,13 @@ use std::time::Duration;
 use partita_model::{Append, Month, Phase};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::doubt::{self, Fate};
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Doubt, Failure, Refusal};
 use super::transaction::{self, Verdict};
 use crate::connect::{CONNECT_TIMEOUT, lane_options};
 use crate::partitions::Partitions;
@@ -79,7 +80,7 @@ impl Lane {
                 }
             }
             Err(Failure::Unavailable) => answer_all(jobs, &StoreError::Unavailable),
-            Err(Failure::OutcomeUnknown) => answer_all(jobs, &StoreError::OutcomeUnknown),
+            Err(Failure::InDoubt(_)) => answer_all(jobs, &StoreError::OutcomeUnknown),
             Err(_) => {
                 for job in jobs {
                     self.settle_alone(job).await;
@@ -157,7 +158,34 @@ impl Lane {
         let reused = self.connection.is_some();
         match self.transact(&appends).await {
             Err(Failure::Unavailable) if reused => self.transact(&appends).await,
+            Err(Failure::InDoubt(doubt)) => self.resolve(doubt).await,
             outcome => outcome,
+        }
+    }
+
+    /// Finds out, on a new connection, what became of a transaction whose COMMIT was not answered.
+    async fn resolve(&mut self, doubt: Box<Doubt>) -> Result<Vec<Verdict>, Failure> {
+        let Some(written) = &doubt.written else { return Ok(doubt.verdicts) };
+        let until = Instant::now() + doubt::RESOLVE_TIMEOUT;
+        let mut connection = loop {
+            match self.connect().await {
+                Ok(connection) => break connection,
+                Err(_) if Instant::now() < until => sleep(doubt::RESOLVE_PAUSE).await,
+                Err(_) => return Err(Failure::InDoubt(doubt)),
+            }
+        };
+        let fate = doubt::resolve(&mut connection, written, until).await;
+        tracing::info!(?fate, "the outcome of a commit was looked up");
+        match fate {
+            Fate::Committed => {
+                self.connection = Some(connection);
+                Ok(doubt.verdicts)
+            }
+            Fate::RolledBack => {
+                self.connection = Some(connection);
+                Err(Failure::Race { constraint: None, event_id: None })
+            }
+            Fate::Unknown => Err(Failure::InDoubt(doubt)),
         }
     }
 
@@ -169,7 +197,7 @@ impl Lane {
         let outcome = transaction::run(&mut connection, self.phase, self.months_ahead, appends).await;
         // Only a session that is known to be whole is used again.
         match outcome {
-            Err(Failure::Unavailable | Failure::OutcomeUnknown | Failure::Defect) => {}
+            Err(Failure::Unavailable | Failure::InDoubt(_) | Failure::Defect) => {}
             Ok(_)
             | Err(Failure::Race { .. } | Failure::Busy | Failure::NoPartition | Failure::Refused(_)) => {
                 self.connection = Some(connection);
@@ -214,7 +242,7 @@ fn refuse(append: &Append, failure: &Failure) -> StoreError {
         },
         Failure::Busy => StoreError::Overloaded { retry_after: RETRY_AFTER },
         Failure::Unavailable => StoreError::Unavailable,
-        Failure::OutcomeUnknown => StoreError::OutcomeUnknown,
+        Failure::InDoubt(_) => StoreError::OutcomeUnknown,
         Failure::Race { .. } | Failure::NoPartition | Failure::Defect => StoreError::Internal,
     }
 }

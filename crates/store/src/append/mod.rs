@@ -1,8 +1,10 @@
 //! Append: lanes that gather what is waiting and commit it as one transaction.
 
 mod decide;
+mod doubt;
 mod job;
 mod lane;
+mod load;
 mod queue;
 mod refusal;
 mod rows;

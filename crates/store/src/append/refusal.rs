@@ -1,4 +1,7 @@
+use partita_model::{TenantId, Uuid};
 use sqlx::postgres::PgDatabaseError;
+
+use super::transaction::Verdict;
 
 /// What a failed transaction means for the appends in it.
 #[derive(Debug)]
@@ -9,7 +12,7 @@ pub(super) enum Failure {
         /// The unique index that was lost, where it was one.
         constraint: Option<String>,
         /// The event id that is taken, where it was the key of events.
-        event_id: Option<partita_model::Uuid>,
+        event_id: Option<Uuid>,
     },
     /// Another session held a lock for longer than is waited for.
     Busy,
@@ -19,10 +22,29 @@ pub(super) enum Failure {
     Refused(Refusal),
     /// The database cannot work now; nothing is recorded.
     Unavailable,
-    /// The connection was lost during COMMIT.
-    OutcomeUnknown,
+    /// The connection was lost during COMMIT. What was written can be looked for; what was not written needs no
+    /// commit.
+    InDoubt(Box<Doubt>),
     /// The database surprised us.
     Defect,
+}
+
+/// A transaction whose COMMIT was not answered.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// What it wrote, unless it wrote nothing.
+    pub(super) written: Option<Written>,
+    /// What its callers are told if it was committed.
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+/// How to recognise what a transaction wrote.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) transaction_id: String,
+    /// One of its events: it wrote all of them or none.
+    pub(super) tenant: TenantId,
+    pub(super) event_id: Uuid,
 }
 
 /// Why the data of an append are refused for good.
@@ -47,10 +69,10 @@ pub(super) fn before_commit(error: &sqlx::Error) -> Failure {
 
 /// Sorts the error of a COMMIT. An error that PostgreSQL itself reports of it has rolled the transaction back,
 /// unless the session was ended while it waited for a synchronous standby: then the commit stands locally.
-pub(super) fn during_commit(error: &sqlx::Error) -> Failure {
+pub(super) fn during_commit(error: &sqlx::Error, doubt: impl FnOnce() -> Doubt) -> Failure {
     let failure = match database_error(error) {
         Some(error) if !ends_session(error.code()) => by_sqlstate(error),
-        Some(_) | None => Failure::OutcomeUnknown,
+        Some(_) | None => Failure::InDoubt(Box::new(doubt())),
     };
     log(&failure, error);
     failure
@@ -103,10 +125,10 @@ fn by_sqlstate(error: &PgDatabaseError) -> Failure {
 }
 
 /// The id in `Key (event_id)=(…) already exists.`; the words may be translated, the value is not.
-fn taken_event_id(error: &PgDatabaseError) -> Option<partita_model::Uuid> {
+fn taken_event_id(error: &PgDatabaseError) -> Option<Uuid> {
     let detail = error.detail()?;
     let (_, value) = detail.split_once("(event_id)=(")?;
-    value.split_once(')').and_then(|(id, _)| partita_model::Uuid::parse_str(id).ok())
+    value.split_once(')').and_then(|(id, _)| Uuid::parse_str(id).ok())
 }
 
 /// The one place where the database's own words about an append are logged.
@@ -118,7 +140,7 @@ fn log(failure: &Failure, error: &sqlx::Error) {
         Failure::Refused(_) => tracing::info!(%error, "append refused by the database"),
         Failure::Busy => tracing::warn!(%error, "append waited too long for a lock"),
         Failure::Unavailable => tracing::warn!(%error, "database not available for an append"),
-        Failure::OutcomeUnknown => tracing::warn!(%error, "connection lost during commit"),
+        Failure::InDoubt(_) => tracing::warn!(%error, "connection lost during commit"),
         Failure::Defect => tracing::error!(%error, "append failed unexpectedly"),
     }
 }

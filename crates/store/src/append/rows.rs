@@ -82,14 +82,14 @@ fn audit<'r>(
     column(rows, |row| value(row.context).as_deref())
 }
 
-/// Writes a batch to both tables, and moves its tenants and streams on.
+/// Writes a batch to both tables, and moves its tenants and streams on. Gives the transaction's id.
 pub(super) async fn record_dual(
     connection: &mut PgConnection,
     rows: &[NewRow<'_>],
     tenants: &[(&TenantId, i64)],
     streams: &[StreamRow<'_>],
-) -> sqlx::Result<()> {
-    sqlx::query_file!(
+) -> sqlx::Result<String> {
+    sqlx::query_file_scalar!(
         "sql/append/record_dual.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
@@ -124,14 +124,16 @@ pub(super) async fn record_dual(
         &column::<_, OffsetDateTime>(streams, |row| row.first_timestamp.to_datetime()),
         &column::<_, OffsetDateTime>(streams, |row| row.last_timestamp.to_datetime()),
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_one(connection)
+    .await
 }
 
-/// Writes a batch to the legacy table alone.
-pub(super) async fn record_legacy(connection: &mut PgConnection, rows: &[NewRow<'_>]) -> sqlx::Result<()> {
-    sqlx::query_file!(
+/// Writes a batch to the legacy table alone. Gives the transaction's id.
+pub(super) async fn record_legacy(
+    connection: &mut PgConnection,
+    rows: &[NewRow<'_>],
+) -> sqlx::Result<String> {
+    sqlx::query_file_scalar!(
         "sql/append/record_legacy.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
@@ -156,7 +158,6 @@ pub(super) async fn record_legacy(connection: &mut PgConnection, rows: &[NewRow<
         &column(rows, |row| row.event_timestamp.to_datetime()),
         &column(rows, |row| row.created_at.to_datetime()),
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_one(connection)
+    .await
 }

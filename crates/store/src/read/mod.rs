@@ -1,6 +1,6 @@
 //! Reading a stream, page by page. A page is one statement and so one snapshot; between pages no connection is held.
 
-mod page;
+pub(crate) mod page;
 mod row;
 
 use std::collections::VecDeque;
@@ -135,7 +135,20 @@ impl StreamReader {
         );
         match self.phase {
             Phase::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
-            Phase::Dual => page.union(&self.pool, &self.read, wanted, self.lived).await,
+            Phase::Dual => page.union(&self.pool, &self.read, wanted, self.lived_within(wanted)).await,
+        }
+    }
+
+    /// The part of the wanted time that the stream lived through in the partitioned table. `lived` is as old as the
+    /// read, the page is not; and yet nothing is missed: versions end at the head of that time, and whatever is copied
+    /// into the partitioned table since then is still in the legacy table.
+    fn lived_within(&self, (from, to): page::Bounds) -> page::Bounds {
+        match self.lived {
+            Some((first, last)) => {
+                let past_last = last.to_datetime() + time::Duration::microseconds(1);
+                (from.max(first.to_datetime()), to.min(past_last))
+            }
+            None => page::NEVER,
         }
     }
 }
@@ -146,7 +159,7 @@ fn weight(event: &RecordedEvent) -> usize {
 }
 
 /// Sorts an error of a read, and logs it once.
-fn store_error(error: &sqlx::Error) -> StoreError {
+pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code());
     let passing = code.as_deref().is_some_and(|code| {
         ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "55P03"

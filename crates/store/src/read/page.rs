@@ -6,13 +6,16 @@ use time::macros::datetime;
 use super::row::EventRow;
 
 /// Every instant that a [`Timestamp`] can hold: the bounds of a read that names none.
-pub(super) const EVER: (OffsetDateTime, OffsetDateTime) =
-    (datetime!(0001-01-01 00:00 UTC), datetime!(9999-12-31 23:59:59.999999 UTC));
+pub(crate) const EVER: Bounds = (datetime!(0001-01-01 00:00 UTC), datetime!(9999-12-31 23:59:59.999999 UTC));
 
-type Bounds = (OffsetDateTime, OffsetDateTime);
+/// The least instant, inclusive, and the greatest, exclusive.
+pub(crate) type Bounds = (OffsetDateTime, OffsetDateTime);
+
+/// No instant at all: the planner leaves out every partition.
+pub(crate) const NEVER: Bounds = (EVER.0, EVER.0);
 
 /// Which versions, and how many rows at most.
-pub(super) struct Page {
+pub(crate) struct Page {
     pub least: Version,
     pub greatest: Version,
     pub rows_max: i64,
@@ -20,9 +23,9 @@ pub(super) struct Page {
 }
 
 /// The last version of a stream, and the least and greatest timestamp of its events in the partitioned table.
-pub(super) type Found = Option<(Version, Option<(Timestamp, Timestamp)>)>;
+pub(crate) type Found = Option<(Version, Option<(Timestamp, Timestamp)>)>;
 
-pub(super) async fn find_legacy(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
+pub(crate) async fn find_legacy(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
     let version = sqlx::query_file_scalar!(
         "sql/read_stream/find_stream_legacy.sql",
         read.tenant.as_str(),
@@ -32,7 +35,7 @@ pub(super) async fn find_legacy(pool: &PgPool, read: &ReadStream) -> sqlx::Resul
     Ok(version.fetch_optional(pool).await?.map(|version| (Version::new(version), None)))
 }
 
-pub(super) async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
+pub(crate) async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
     let row = sqlx::query_file!(
         "sql/read_stream/find_stream_dual.sql",
         read.tenant.as_str(),
@@ -48,7 +51,7 @@ pub(super) async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<
 }
 
 impl Page {
-    pub(super) async fn legacy(
+    pub(crate) async fn legacy(
         &self,
         pool: &PgPool,
         read: &ReadStream,
@@ -79,23 +82,14 @@ impl Page {
         Ok(rows.into_iter().map(RecordedEvent::from).collect())
     }
 
-    /// `lived` is as old as the read, the page is not; and yet nothing is missed. Versions end at the head of that
-    /// time, and whatever is copied into the partitioned table since then is still in the legacy table.
-    pub(super) async fn union(
+    /// From both tables, each within bounds of its own.
+    pub(crate) async fn union(
         &self,
         pool: &PgPool,
         read: &ReadStream,
         (from, to): Bounds,
-        lived: Option<(Timestamp, Timestamp)>,
+        (lived_from, lived_to): Bounds,
     ) -> sqlx::Result<Vec<RecordedEvent>> {
-        let (lived_from, lived_to) = match lived {
-            Some((first, last)) => {
-                let past_last = last.to_datetime() + time::Duration::microseconds(1);
-                (from.max(first.to_datetime()), to.min(past_last))
-            }
-            // An empty range: the planner leaves out every partition.
-            None => (EVER.0, EVER.0),
-        };
         macro_rules! fetch {
             ($file:literal) => {
                 sqlx::query_file_as!(

@@ -1,15 +1,17 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
+use nix::unistd::geteuid;
 
 use crate::failure::Failure;
 
 /// Marks a folder as ours, and is locked while we use it.
 const MARKER: &str = ".partita-dev";
-const MARKER_TEXT: &str = "Made by `partita dev`. `partita dev --fresh` deletes the folder `cluster` beside this file.\n";
+const MARKER_TEXT: &str =
+    "Made by `partita dev`. `partita dev --fresh` deletes the folder `cluster` beside this file.\n";
 /// PostgreSQL then runs as another user, who may enter neither root's home nor what lies in it.
 const DATA_DIR_OF_ROOT: &str = "/var/lib/partita/dev";
 
@@ -32,7 +34,8 @@ impl DevFolder {
         };
         let marker = claim(&root).map_err(|error| cannot_use(&root).because(error))?;
         let Some(marker) = marker else {
-            let failure = cannot_use(&root).because(format!("it is not empty and has no {MARKER}: it is not ours"));
+            let failure =
+                cannot_use(&root).because(format!("it is not empty and has no {MARKER}: it is not ours"));
             return Err(failure.next("name an empty or a new folder with --data-dir"));
         };
         match marker.try_lock() {
@@ -72,16 +75,14 @@ fn cannot_use(root: &Path) -> Failure {
 }
 
 fn default_root() -> Result<PathBuf, Failure> {
-    let home = etcetera::home_dir().map_err(|error| {
-        Failure::usage("cannot tell where the user's data belongs").because(error).next("name a folder with --data-dir")
-    })?;
-    // Root's home tells who we are: this crate asks the operating system for no user ids.
-    let is_root = fs::metadata("/proc/self").map_or(home == Path::new("/root"), |process| process.uid() == 0);
-    if is_root {
+    if geteuid().is_root() {
         return Ok(PathBuf::from(DATA_DIR_OF_ROOT));
     }
     let strategy = etcetera::choose_base_strategy();
-    let strategy = strategy.map_err(|error| Failure::usage("cannot tell the data folder").because(error))?;
+    let strategy = strategy.map_err(|error| {
+        let failure = Failure::usage("cannot tell where the user's data belongs").because(error);
+        failure.next("name a folder with --data-dir")
+    })?;
     Ok(strategy.data_dir().join("partita").join("dev"))
 }
 

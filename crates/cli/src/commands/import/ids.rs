@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(ids, run());
         let different: std::collections::HashSet<_> = ids.into_iter().collect();
         assert_eq!(different.len(), 4);
-        assert_eq!(ids[0].to_string(), "00000000-0000-0000-0000-000000000000");
+        assert_eq!(ids[0].to_string(), "d733c6ef-fb9d-5f56-94ab-607eea2890e2");
     }
 }

@@ -1,15 +1,11 @@
 use std::sync::Arc;
 
-use partita_model::{
-    Append, AppendDraft, AuditContext, EventDraft, ExpectedVersion, StreamDraft, Timestamp, Uuid, Violations,
-};
+use partita_model::{Append, Timestamp, Violations};
 use partita_proto::v1;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::client;
+use crate::commands::import::format::ImportLine;
 use crate::commands::import::ids::IdSource;
-use crate::document::optional;
 
 /// A stream with its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,30 +32,6 @@ pub(super) struct LineDefaults {
     pub(super) user_id: String,
 }
 
-/// A line as it is written. Data and metadata stay text: a number keeps every digit it was written with.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ImportLine {
-    event_id: Option<String>,
-    tenant_id: String,
-    aggregate_type: String,
-    aggregate_id: String,
-    event_type: String,
-    event_timestamp: Option<String>,
-    data: Box<RawValue>,
-    metadata: Option<Box<RawValue>>,
-    user_id: Option<String>,
-    correlation_id: Option<String>,
-    causation_id: Option<String>,
-    legal_basis: Option<String>,
-    data_classification: Option<String>,
-    retention_policy: Option<String>,
-    ip_address: Option<String>,
-    user_agent: Option<String>,
-    session_id: Option<String>,
-    request_id: Option<String>,
-}
-
 impl ImportEvent {
     /// Data and metadata, as they count for the limits of an append.
     pub(super) fn bytes(&self) -> usize {
@@ -78,11 +50,11 @@ impl ImportEvent {
     ) -> Result<Self, String> {
         // serde_json counts columns in a "line 1" of its own, which would be taken for ours.
         let parsed = serde_json::from_str::<ImportLine>(text);
-        let parsed = parsed.map_err(|error| error.to_string().replace(" at line 1 column ", " at character "))?;
-        let time = parsed.event_timestamp.as_deref().map(Timestamp::parse_rfc3339).transpose();
-        let time = time.map_err(|reason| format!("event_timestamp: {reason}"))?;
-        let context = parsed.context(defaults)?;
-        Append::parse(parsed.draft(time, context.clone())).map_err(|violations| plain(&violations))?;
+        let parsed =
+            parsed.map_err(|error| error.to_string().replace(" at line 1 column ", " at character "))?;
+        let context = parsed.context(defaults);
+        let checked = Append::parse(parsed.draft(&context)).map_err(|violations| plain(&violations))?;
+        let time = checked.events().next().and_then(|event| event.event_timestamp);
 
         let stream = StreamKey {
             tenant_id: parsed.tenant_id,
@@ -97,62 +69,7 @@ impl ImportEvent {
             metadata: parsed.metadata.map(|metadata| metadata.get().to_owned()).unwrap_or_default(),
             event_timestamp: time.map(client::to_wire),
         };
-        Ok(Self { line, stream: Arc::new(stream), context: to_wire(context), time, event })
-    }
-}
-
-impl ImportLine {
-    fn context(&self, defaults: &LineDefaults) -> Result<AuditContext, String> {
-        let present = |text: &Option<String>| text.clone().and_then(optional);
-        let causation_id = present(&self.causation_id).map(|text| {
-            Uuid::parse_str(&text).map_err(|_| format!("causation_id: `{text}` is not a UUID"))
-        });
-        Ok(AuditContext {
-            user_id: present(&self.user_id).unwrap_or_else(|| defaults.user_id.clone()),
-            correlation_id: present(&self.correlation_id),
-            causation_id: causation_id.transpose()?,
-            legal_basis: present(&self.legal_basis),
-            data_classification: present(&self.data_classification),
-            retention_policy: present(&self.retention_policy),
-            ip_address: present(&self.ip_address),
-            user_agent: present(&self.user_agent),
-            session_id: present(&self.session_id),
-            request_id: present(&self.request_id),
-        })
-    }
-
-    /// The line as an append of its own, for the rules of the model.
-    fn draft(&self, time: Option<Timestamp>, context: AuditContext) -> AppendDraft {
-        let event = EventDraft {
-            event_id: self.event_id.clone().unwrap_or_default(),
-            event_type: self.event_type.clone(),
-            data: self.data.get().to_owned(),
-            metadata: self.metadata.as_ref().map(|metadata| metadata.get().to_owned()).unwrap_or_default(),
-            event_timestamp: time.map(Ok),
-        };
-        let stream = StreamDraft {
-            aggregate_type: self.aggregate_type.clone(),
-            aggregate_id: self.aggregate_id.clone(),
-            expected: Some(ExpectedVersion::Any),
-            events: vec![event],
-        };
-        AppendDraft { tenant_id: self.tenant_id.clone(), streams: vec![stream], context }
-    }
-}
-
-fn to_wire(context: AuditContext) -> v1::AuditContext {
-    let text = Option::unwrap_or_default;
-    v1::AuditContext {
-        user_id: context.user_id,
-        correlation_id: text(context.correlation_id),
-        causation_id: context.causation_id.map(|id| id.to_string()).unwrap_or_default(),
-        legal_basis: text(context.legal_basis),
-        data_classification: text(context.data_classification),
-        retention_policy: text(context.retention_policy),
-        ip_address: text(context.ip_address),
-        user_agent: text(context.user_agent),
-        session_id: text(context.session_id),
-        request_id: text(context.request_id),
+        Ok(Self { line, stream: Arc::new(stream), context, time, event })
     }
 }
 
@@ -190,7 +107,8 @@ mod tests {
     #[test]
     fn times_of_any_zone_become_utc_and_ids_are_kept() {
         let more = r#","event_timestamp":"2012-09-05T01:07:50-04:00","user_id":"ann","ip_address":"::1","#;
-        let event = parse(&line(&format!("{more}\"event_id\":\"7b39ac98-3237-5a87-9a2b-74c14714914b\""))).unwrap();
+        let event =
+            parse(&line(&format!("{more}\"event_id\":\"7b39ac98-3237-5a87-9a2b-74c14714914b\""))).unwrap();
         assert_eq!(event.event.event_id, "7b39ac98-3237-5a87-9a2b-74c14714914b");
         assert_eq!(event.time.unwrap().to_string(), "2012-09-05T05:07:50Z");
         assert_eq!((event.context.user_id.as_str(), event.context.ip_address.as_str()), ("ann", "::1"));

@@ -6,12 +6,13 @@ use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::expected_version::{Any, Expected};
 use partita_proto::v1::{AppendRequest, AppendResponse, AuditContext, ErrorReason, ExpectedVersion};
 use tokio::time::Instant;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 
 use crate::client::{self, Refusal};
 use crate::commands::import::line::{ImportEvent, StreamKey};
 use crate::commands::import::queue::Group;
+use crate::commands::import::step::{Step, step};
 use crate::failure::Failure;
 
 /// How long one append is repeated before the import gives up: longer than a restart or a failover takes.
@@ -44,17 +45,6 @@ pub(super) struct RefusedEvent {
     /// Name of the reason, to count by.
     pub(super) reason: String,
     pub(super) text: String,
-}
-
-/// What a refusal of several events asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// The same again, after a pause.
-    Repeat,
-    /// Some of the events are the reason: find out which.
-    Divide,
-    /// No other event would fare better.
-    GiveUp,
 }
 
 impl Sender {
@@ -150,7 +140,12 @@ impl Outcome {
     }
 
     /// Refuses what lies below the floor and gives back the rest.
-    fn refuse_below(&mut self, floor: Timestamp, events: Vec<ImportEvent>, refusal: &Refusal) -> Vec<ImportEvent> {
+    fn refuse_below(
+        &mut self,
+        floor: Timestamp,
+        events: Vec<ImportEvent>,
+        refusal: &Refusal,
+    ) -> Vec<ImportEvent> {
         let (below, rest): (Vec<_>, _) =
             events.into_iter().partition(|event| event.time.is_some_and(|time| time < floor));
         self.refused.extend(below.into_iter().map(|event| RefusedEvent {
@@ -169,31 +164,4 @@ fn floor(refusal: &Refusal) -> Option<Timestamp> {
         return None;
     }
     refusal.metadata("floor").and_then(|floor| Timestamp::parse_rfc3339(floor).ok())
-}
-
-fn step(refusal: &Refusal) -> Step {
-    let Some(reason) = refusal.reason() else {
-        return match refusal.code() {
-            // From the network or the client library: nobody knows what became of it, and the ids make it safe.
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => Step::Repeat,
-            Code::ResourceExhausted | Code::Internal | Code::Aborted => Step::Repeat,
-            Code::InvalidArgument | Code::AlreadyExists | Code::OutOfRange => Step::Divide,
-            Code::Ok | Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition => Step::GiveUp,
-            Code::Unimplemented | Code::DataLoss | Code::Unauthenticated => Step::GiveUp,
-        };
-    };
-    match reason {
-        ErrorReason::Overloaded | ErrorReason::DatabaseUnavailable | ErrorReason::PartitionUnavailable => Step::Repeat,
-        ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded | ErrorReason::ShuttingDown => Step::Repeat,
-        // Nothing was expected of the stream: another writer came between, no more.
-        ErrorReason::VersionConflict => Step::Repeat,
-        ErrorReason::TenantLimit if refusal.retry_after().is_some() => Step::Repeat,
-        // An earlier run may have grouped the same events differently: alone, each is recognised.
-        ErrorReason::EventIdConflict => Step::Divide,
-        ErrorReason::InvalidArgument | ErrorReason::BelowFloor | ErrorReason::LegacyConstraint => Step::Divide,
-        // One event that the server stumbles over must not keep the others out.
-        ErrorReason::Internal | ErrorReason::TenantLimit => Step::Divide,
-        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Step::GiveUp,
-        ErrorReason::PhaseContradiction | ErrorReason::Unspecified => Step::GiveUp,
-    }
 }

@@ -41,8 +41,8 @@ impl Source {
             return Ok(Self { name, input: Box::new(BufReader::new(io::stdin())), bytes: None });
         }
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, file) =
-            opened.map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(error))?;
+        let (metadata, file) = opened
+            .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(error))?;
         let bytes = metadata.is_file().then_some(metadata.len());
         Ok(Self { name, input: Box::new(BufReader::new(file)), bytes })
     }
@@ -68,7 +68,9 @@ impl Source {
                         bytes_read += length;
                         Ok(Line { number, bytes_read, parsed: parse(number, text, &defaults, &mut ids) })
                     }
-                    Err(error) => Err(Failure::internal(format!("cannot read {}", name.display())).because(error)),
+                    Err(error) => {
+                        Err(Failure::internal(format!("cannot read {}", name.display())).because(error))
+                    }
                 };
                 let last = line.is_err();
                 if sender.blocking_send(line).is_err() || last {
@@ -109,9 +111,8 @@ fn next_line(input: &mut dyn BufRead) -> io::Result<Option<(u64, Result<String, 
         let reason = format!("has {length} bytes, the limit of a line is {LINE_BYTES_MAX}");
         return Ok(Some((length, Err(reason))));
     }
-    let text = String::from_utf8(line).map_err(|error| {
-        format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to() + 1)
-    });
+    let text = String::from_utf8(line)
+        .map_err(|error| format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to() + 1));
     Ok(Some((length, text)))
 }
 
@@ -129,7 +130,10 @@ mod tests {
             lines.push((length, text));
         }
         let too_long = LINE_BYTES_MAX as u64 + 6;
-        assert_eq!(lines[0], (too_long, Err(format!("has {too_long} bytes, the limit of a line is {LINE_BYTES_MAX}"))));
+        assert_eq!(
+            lines[0],
+            (too_long, Err(format!("has {too_long} bytes, the limit of a line is {LINE_BYTES_MAX}")))
+        );
         assert_eq!(lines[1], (4, Err("is not UTF-8 from byte 2 on".to_owned())));
         assert_eq!(lines[2], (1, Ok("\n".to_owned())));
         assert_eq!(lines[3], (4, Ok("last".to_owned())));

@@ -28,7 +28,8 @@ pub(crate) async fn run(
     let mut partitions: Vec<PartitionDocument> = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListPartitionsRequest { tenant_id: tenant_id.clone(), page_size: PAGE_SIZE, page_token };
+        let request =
+            ListPartitionsRequest { tenant_id: tenant_id.clone(), page_size: PAGE_SIZE, page_token };
         let page = client.list_partitions(request).await;
         let page = page.map_err(|status| client::failure("cannot list partitions", status))?.into_inner();
         partitions.extend(page.partitions.into_iter().map(PartitionDocument::from));

@@ -3,10 +3,8 @@ use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_proto::v1::maintain_partitions_response::Result as Report;
 use partita_proto::v1::partition_action::Kind;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
-use partita_proto::v1::{
-    MaintainPartitionsRequest, MaintenanceSummary, PartitionAction, TenantMaintenance,
-};
-use serde::Serialize;
+use partita_proto::v1::{MaintainPartitionsRequest, MaintenanceSummary, PartitionAction, TenantMaintenance};
+use serde::{Serialize, Serializer};
 use tonic::transport::Channel;
 
 use crate::client;
@@ -53,7 +51,8 @@ struct TenantDocument {
 
 #[derive(Debug, Serialize)]
 struct ActionDocument {
-    kind: &'static str,
+    #[serde(serialize_with = "serialize_kind")]
+    kind: Kind,
     partition_name: String,
     range_start: Option<String>,
     range_end: Option<String>,
@@ -94,7 +93,8 @@ pub(crate) async fn run(
         }
     }
     let summary = summary.ok_or_else(|| {
-        Failure::internal("the server's report was cut short").next("run it again: what is done is not done twice")
+        Failure::internal("the server's report was cut short")
+            .next("run it again: what is done is not done twice")
     })?;
     let failed = summary.tenants_failed;
     match format {
@@ -112,15 +112,8 @@ pub(crate) async fn run(
 
 fn print_steps(tenant: &TenantDocument, dry_run: bool) -> Result<(), Failure> {
     let name = output::cell(&tenant.tenant_id);
-    let would = if dry_run { "would be " } else { "" };
     for action in &tenant.actions {
-        let (start, end) = (action.range_start.as_deref(), action.range_end.as_deref());
-        let step = if action.partition_name.is_empty() {
-            format!("{would}{} from {} to {}", action.kind, month_edge(start), month_edge(end))
-        } else {
-            format!("{} {would}{}, from {}", action.partition_name, action.kind, month_edge(start))
-        };
-        output::line(&format!("{name}: {step}"))?;
+        output::line(&format!("{name}: {}", told(action, dry_run)))?;
     }
     match &tenant.failure {
         Some(failure) => output::line(&format!("{name}: failed: {}: {}", failure.reason, failure.message)),
@@ -129,13 +122,24 @@ fn print_steps(tenant: &TenantDocument, dry_run: bool) -> Result<(), Failure> {
     }
 }
 
+/// A step in words; a month that is not made yet has no name.
+fn told(action: &ActionDocument, dry_run: bool) -> String {
+    let (start, end) = (month_edge(action.range_start.as_deref()), month_edge(action.range_end.as_deref()));
+    let would = if dry_run { "would be " } else { "" };
+    if action.kind == Kind::FloorRaised {
+        return format!("floor {would}raised from {start} to {end}");
+    }
+    let step = format!("{start} to {end} {would}{} {}", kind_name(action.kind), action.partition_name);
+    step.trim_end().to_owned()
+}
+
 fn print_end(summary: &MaintenanceSummary, tenants: &[TenantDocument]) -> Result<(), Failure> {
     let partitions: Vec<_> = tenants.iter().flat_map(|tenant| tenant.partitions.clone()).collect();
     print_sizes(&partitions)?;
     let MaintenanceSummary { tenants, created, detached, dropped, .. } = summary;
     let note = if summary.validate_only { " (dry run: nothing was changed)" } else { "" };
     output::line(&format!(
-        "{tenants} tenants: {created} created, {detached} detached, {dropped} dropped{note}"
+        "tenants {tenants}, partitions created {created}, detached {detached}, dropped {dropped}{note}"
     ))
 }
 
@@ -169,18 +173,25 @@ impl From<TenantMaintenance> for TenantDocument {
 
 impl From<PartitionAction> for ActionDocument {
     fn from(action: PartitionAction) -> Self {
-        let kind = match action.kind() {
-            Kind::Created => "created",
-            Kind::Detached => "detached",
-            Kind::Dropped => "dropped",
-            Kind::FloorRaised => "floor raised",
-            Kind::Unspecified => "unknown",
-        };
         Self {
-            kind,
+            kind: action.kind(),
             range_start: client::from_wire(action.range_start.as_ref()),
             range_end: client::from_wire(action.range_end.as_ref()),
             partition_name: action.partition_name,
         }
     }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Created => "created",
+        Kind::Detached => "detached",
+        Kind::Dropped => "dropped",
+        Kind::FloorRaised => "floor_raised",
+        Kind::Unspecified => "unknown",
+    }
+}
+
+fn serialize_kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind_name(*kind))
 }

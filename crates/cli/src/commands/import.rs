@@ -1,5 +1,6 @@
 //! `partita import`: reads JSON lines, appends them, and can be run again. `docs/import.md` is its reference.
 
+mod format;
 mod ids;
 mod line;
 mod progress;
@@ -7,6 +8,7 @@ mod pump;
 mod queue;
 mod send;
 mod source;
+mod step;
 mod tally;
 
 use std::path::PathBuf;
@@ -58,17 +60,16 @@ pub(crate) async fn run(args: ImportArgs, server: &str, format: Format) -> Resul
     tally.print(args.dry_run, format)?;
     ended.map_err(|failure| match failure.exit() {
         Exit::Quiet => failure,
-        Exit::Internal | Exit::Usage | Exit::Refused | Exit::Unreachable | Exit::Conflict => {
-            failure.fact("import", "ended early; the table holds what is known to be recorded").next(
-                "mend the cause and run the same import again: what is recorded is not recorded twice",
-            )
-        }
+        Exit::Internal | Exit::Usage | Exit::Refused | Exit::Unreachable | Exit::Conflict => failure
+            .fact("import", "ended early; the table holds what is known to be recorded")
+            .next("mend the cause and run the same import again: what is recorded is not recorded twice"),
     })?;
     match tally.refused() {
         0 => Ok(()),
         refused => {
             let failure = Failure::refused(format!("{refused} of {} lines were refused", tally.lines));
-            Err(failure.next("correct these lines and run the import again: what is recorded is not recorded twice"))
+            Err(failure
+                .next("correct these lines and run the import again: what is recorded is not recorded twice"))
         }
     }
 }

@@ -116,7 +116,11 @@ impl Config {
             ),
             listen: reader.parsed("listen", "an address with a port, such as 0.0.0.0:50051", defaults.listen),
             partitions_enabled: reader.switch("partitions.enabled", defaults.partitions_enabled),
-            months_ahead: reader.number("partitions.months_ahead", 0..=MONTHS_AHEAD_MAX, defaults.months_ahead),
+            months_ahead: reader.number(
+                "partitions.months_ahead",
+                0..=MONTHS_AHEAD_MAX,
+                defaults.months_ahead,
+            ),
             retention_months: reader.number(
                 "partitions.retention_months",
                 0..=RETENTION_MONTHS_MAX,
@@ -125,9 +129,21 @@ impl Config {
             lanes: LaneConfig {
                 count: reader.number("lanes.count", 1..=64, lanes.count),
                 batch_events_max: reader.number("lanes.batch_events_max", 1..=10_000, lanes.batch_events_max),
-                batch_bytes_max: reader.number("lanes.batch_bytes_max", mib..=256 * mib, lanes.batch_bytes_max),
-                queue_events_max: reader.number("lanes.queue_events_max", 1_000..=1_000_000, lanes.queue_events_max),
-                queue_bytes_max: reader.number("lanes.queue_bytes_max", 4 * mib..=4_096 * mib, lanes.queue_bytes_max),
+                batch_bytes_max: reader.number(
+                    "lanes.batch_bytes_max",
+                    mib..=256 * mib,
+                    lanes.batch_bytes_max,
+                ),
+                queue_events_max: reader.number(
+                    "lanes.queue_events_max",
+                    1_000..=1_000_000,
+                    lanes.queue_events_max,
+                ),
+                queue_bytes_max: reader.number(
+                    "lanes.queue_bytes_max",
+                    4 * mib..=4_096 * mib,
+                    lanes.queue_bytes_max,
+                ),
                 tenant_queue_events_max: reader.number(
                     "lanes.tenant_queue_events_max",
                     1_000..=1_000_000,

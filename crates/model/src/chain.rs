@@ -1,0 +1,206 @@
+use std::fmt;
+
+use crate::audit::canonical_inet;
+use crate::hash::is_partita_hash;
+use crate::{HashInput, JsonDocument, RecordedEvent, TenantId, Version, event_hash};
+
+/// Checks the hash chain of one stream, event by event in the order of their versions, from the stored rows alone.
+#[derive(Debug)]
+pub struct ChainCheck<'a> {
+    tenant: &'a TenantId,
+    previous: Option<(Version, String)>,
+}
+
+/// What a check found of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// The hash is the one that its columns give, and the link to the event before it holds.
+    Verified,
+    /// Another program made the hash: its columns cannot be checked, the link to the event before it holds.
+    Foreign,
+    /// The chain is broken here.
+    Broken(ChainFault),
+}
+
+/// How a chain is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainFault {
+    /// A column of the event is not what it was when it was hashed.
+    Changed,
+    /// The event before it is not the one that it was appended to.
+    Unlinked,
+    /// Events are missing before it: the version before is this one.
+    Missing {
+        /// The last version that is there; 0 for none.
+        after: Version,
+    },
+    /// The version is there twice, or out of order.
+    Repeated,
+    /// The stream's own record names another last event: events are missing at its end, or the last was changed.
+    WrongEnd,
+}
+
+impl<'a> ChainCheck<'a> {
+    /// Begins before a stream's first event.
+    pub fn new(tenant: &'a TenantId) -> Self {
+        Self { tenant, previous: None }
+    }
+
+    /// Checks the next event. The first one may have any version: what lies before it may have expired, or not be
+    /// copied yet.
+    pub fn next(&mut self, event: &RecordedEvent) -> Checked {
+        let previous = self.previous.replace((event.version, event.event_hash.clone()));
+        if let Some((version, hash)) = previous {
+            if event.version <= version {
+                return Checked::Broken(ChainFault::Repeated);
+            }
+            if version.checked_add(1) != Some(event.version) {
+                return Checked::Broken(ChainFault::Missing { after: version });
+            }
+            // Other programs link as they like, but an event of ours names the one before it.
+            if is_partita_hash(&event.event_hash) && event.previous_event_hash.as_deref() != Some(&hash) {
+                return Checked::Broken(ChainFault::Unlinked);
+            }
+        }
+        if !is_partita_hash(&event.event_hash) {
+            return Checked::Foreign;
+        }
+        match recompute(self.tenant, event) {
+            Some(hash) if hash == event.event_hash => Checked::Verified,
+            Some(_) | None => Checked::Broken(ChainFault::Changed),
+        }
+    }
+
+    /// Checks the end against the stream's own record of its last event. Events after that one are a process's that does
+    /// not keep the record; none at all have expired.
+    pub fn end(&self, version: Version, hash: &str) -> Result<(), ChainFault> {
+        match &self.previous {
+            Some((last, last_hash)) if *last < version || (*last == version && last_hash != hash) => {
+                Err(ChainFault::WrongEnd)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The hash that the stored columns give; none when a document or an address is no longer one.
+fn recompute(tenant: &TenantId, event: &RecordedEvent) -> Option<String> {
+    let data = JsonDocument::parse(&event.data).ok()?;
+    let metadata = event.metadata.as_deref().map(JsonDocument::parse).transpose().ok()?;
+    let mut context = event.context.clone();
+    // PostgreSQL writes some IPv6 addresses in another of their legal forms.
+    context.ip_address = context.ip_address.as_deref().map(canonical_inet).transpose().ok()?;
+    Some(event_hash(&HashInput {
+        tenant,
+        stream: &event.stream,
+        version: event.version,
+        event_id: event.event_id,
+        event_type: &event.event_type,
+        data: &data,
+        metadata: metadata.as_ref(),
+        context: &context,
+        event_timestamp: event.event_timestamp,
+        created_at: event.created_at,
+        previous: event.previous_event_hash.as_deref(),
+    }))
+}
+
+impl fmt::Display for ChainFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("a column was changed after the event was recorded"),
+            Self::Unlinked => f.write_str("the event before it is not the one that it was appended to"),
+            Self::Missing { after } => write!(f, "events are missing after version {after}"),
+            Self::Repeated => f.write_str("its version is there twice, or out of order"),
+            Self::WrongEnd => f.write_str("the stream's record names another last event"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AuditContext, StreamId, Timestamp};
+
+    fn chain(length: i32) -> Vec<RecordedEvent> {
+        let tenant = tenant();
+        let at = Timestamp::from_unix(1_700_000_000, 0).unwrap();
+        let mut previous: Option<String> = None;
+        (1..=length)
+            .map(|version| {
+                let mut event = RecordedEvent {
+                    event_id: uuid::Uuid::from_u128(u128::try_from(version).unwrap()),
+                    event_type: "placed".to_owned(),
+                    stream: StreamId::from_row("order".to_owned(), "42".to_owned()),
+                    version: Version::new(version),
+                    position: None,
+                    data: r#"{"b": 1.50, "a": [1]}"#.to_owned(),
+                    metadata: None,
+                    context: AuditContext {
+                        ip_address: Some("::1.2.3.4".to_owned()),
+                        ..AuditContext::default()
+                    },
+                    event_timestamp: at,
+                    created_at: at,
+                    event_hash: String::new(),
+                    previous_event_hash: previous.clone(),
+                };
+                event.event_hash = recompute(&tenant, &event).unwrap();
+                previous = Some(event.event_hash.clone());
+                event
+            })
+            .collect()
+    }
+
+    fn tenant() -> TenantId {
+        TenantId::parse("acme").unwrap()
+    }
+
+    fn check(events: &[RecordedEvent]) -> Vec<Checked> {
+        let tenant = tenant();
+        let mut check = ChainCheck::new(&tenant);
+        events.iter().map(|event| check.next(event)).collect()
+    }
+
+    #[test]
+    fn a_whole_chain_verifies_and_its_end_is_the_one_recorded() {
+        let events = chain(3);
+        assert_eq!(check(&events), vec![Checked::Verified; 3]);
+        assert_eq!(check(&events[1..]), vec![Checked::Verified; 2]);
+        let tenant = tenant();
+        let mut chained = ChainCheck::new(&tenant);
+        for event in &events[..2] {
+            assert_eq!(chained.next(event), Checked::Verified);
+        }
+        assert_eq!(chained.end(Version::new(2), &events[1].event_hash), Ok(()));
+        assert_eq!(chained.end(Version::new(3), &events[2].event_hash), Err(ChainFault::WrongEnd));
+    }
+
+    #[test]
+    fn a_changed_column_a_missing_event_and_a_swap_are_found() {
+        let mut changed = chain(3);
+        changed[1].data = r#"{"b": 1.5, "a": [1]}"#.to_owned();
+        assert_eq!(check(&changed)[1], Checked::Broken(ChainFault::Changed));
+
+        let mut missing = chain(3);
+        missing.remove(1);
+        let after = Version::new(1);
+        assert_eq!(check(&missing)[1], Checked::Broken(ChainFault::Missing { after }));
+
+        let mut swapped = chain(3);
+        swapped.swap(0, 1);
+        for (event, version) in swapped.iter_mut().zip(1..) {
+            event.version = Version::new(version);
+        }
+        assert!(check(&swapped).iter().all(|checked| matches!(checked, Checked::Broken(_))));
+    }
+
+    #[test]
+    fn the_hash_of_another_program_is_marked_and_does_not_fail() {
+        let mut events = chain(2);
+        events[0].event_hash = "0".repeat(64);
+        events[1].previous_event_hash = Some("0".repeat(64));
+        events[1].event_hash = recompute(&tenant(), &events[1]).unwrap();
+        assert_eq!(check(&events), [Checked::Foreign, Checked::Verified]);
+    }
+}

@@ -1,0 +1,137 @@
+use std::collections::{BTreeSet, HashMap};
+
+use partita_model::{Append, Appended, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
+use sqlx::PgConnection;
+
+use super::decide::{Head, Recorded, State, TenantState, horizon};
+
+/// Locks the tenants until the transaction ends; those that are not registered are left out.
+pub(super) async fn lock_tenants(
+    connection: &mut PgConnection,
+    appends: &[&Append],
+) -> sqlx::Result<HashMap<TenantId, TenantState>> {
+    let tenants: BTreeSet<&str> = appends.iter().map(|append| append.tenant().as_str()).collect();
+    let tenants: Vec<&str> = tenants.into_iter().collect();
+    let rows = sqlx::query_file!("sql/append/lock_tenants.sql", &tenants as _).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| {
+            let floor = row.retention_floor.map(Timestamp::from_datetime);
+            Ok((tenant(row.tenant_id)?, TenantState { last_position: row.last_position, floor }))
+        })
+        .collect()
+}
+
+fn tenant(tenant_id: String) -> sqlx::Result<TenantId> {
+    TenantId::parse(tenant_id).map_err(|error| sqlx::Error::Decode(format!("tenant_id {error}").into()))
+}
+
+/// Looks up all that the batch is decided by.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    phase: Phase,
+    months_ahead: u32,
+    tenants: HashMap<TenantId, TenantState>,
+    appends: &[&Append],
+) -> sqlx::Result<State> {
+    let streams: BTreeSet<(&TenantId, &StreamId)> = appends
+        .iter()
+        .flat_map(|append| append.streams().iter().map(|stream| (append.tenant(), &stream.stream)))
+        .collect();
+    let streams: Vec<_> = streams.into_iter().collect();
+    let (now, heads) = find_heads(connection, phase, &streams).await?;
+    let recorded = find_recorded(connection, appends).await?;
+    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded })
+}
+
+async fn find_heads(
+    connection: &mut PgConnection,
+    phase: Phase,
+    streams: &[(&TenantId, &StreamId)],
+) -> sqlx::Result<(Timestamp, HashMap<(TenantId, StreamId), Head>)> {
+    let tenants: Vec<&str> = streams.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    let types: Vec<&str> = streams.iter().map(|(_, stream)| stream.aggregate_type()).collect();
+    let ids: Vec<&str> = streams.iter().map(|(_, stream)| stream.aggregate_id()).collect();
+    let mut now = None;
+    let mut found = Vec::with_capacity(streams.len());
+    match phase {
+        Phase::Legacy => {
+            let query =
+                sqlx::query_file!("sql/append/find_heads_legacy.sql", &tenants as _, &types as _, &ids as _);
+            for row in query.fetch_all(connection).await? {
+                now = Some(row.now);
+                found.push(head(row.legacy_version, row.legacy_hash));
+            }
+        }
+        Phase::Dual => {
+            let query =
+                sqlx::query_file!("sql/append/find_heads_dual.sql", &tenants as _, &types as _, &ids as _);
+            for row in query.fetch_all(connection).await? {
+                now = Some(row.now);
+                let stream = head(row.stream_version, row.stream_hash);
+                let legacy = head(row.legacy_version, row.legacy_hash);
+                found.push(if legacy.version > stream.version { legacy } else { stream });
+            }
+        }
+    }
+    let key = |(tenant, stream): &(&TenantId, &StreamId)| ((*tenant).clone(), (*stream).clone());
+    let now = now.ok_or(sqlx::Error::RowNotFound)?;
+    Ok((Timestamp::from_datetime(now), streams.iter().map(key).zip(found).collect()))
+}
+
+fn head(version: Option<i32>, hash: Option<String>) -> Head {
+    Head { version: Version::new(version.unwrap_or_default()), hash }
+}
+
+async fn find_recorded(
+    connection: &mut PgConnection,
+    appends: &[&Append],
+) -> sqlx::Result<HashMap<(TenantId, Uuid), Recorded>> {
+    let tenants: BTreeSet<&str> = appends.iter().map(|append| append.tenant().as_str()).collect();
+    let tenants: Vec<&str> = tenants.into_iter().collect();
+    let ids: Vec<Uuid> =
+        appends.iter().flat_map(|append| append.events()).filter_map(|event| event.event_id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows =
+        sqlx::query_file!("sql/append/find_recorded.sql", &tenants as _, &ids).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| {
+            let recorded = Recorded {
+                stream: StreamId::from_row(row.aggregate_type, row.aggregate_id),
+                version: Version::new(row.aggregate_version),
+                event_type: row.event_type,
+                data: row.event_data,
+                metadata: row.event_metadata,
+                event_timestamp: Timestamp::from_datetime(row.event_timestamp),
+            };
+            Ok(((tenant(row.tenant_id)?, row.event_id), recorded))
+        })
+        .collect()
+}
+
+/// Fills in where a replay's events stand in the feed. A replay that was written while the flag was off has no positions, and its answer has none.
+pub(super) async fn fill_positions(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    replay: &mut [Appended],
+) -> sqlx::Result<()> {
+    let events = || replay.iter().flat_map(|appended| &appended.events);
+    let ids: Vec<Uuid> = events().map(|event| event.event_id).collect();
+    let times = || events().map(|event| event.event_timestamp);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
+    let rows = sqlx::query_file!(
+        "sql/append/find_positions.sql",
+        tenant.as_str(),
+        &ids,
+        first.to_datetime(),
+        last.to_datetime()
+    )
+    .fetch_all(connection)
+    .await?;
+    let positions: HashMap<Uuid, i64> = rows.into_iter().map(|row| (row.event_id, row.position)).collect();
+    for event in replay.iter_mut().flat_map(|appended| &mut appended.events) {
+        event.position = positions.get(&event.event_id).copied();
+    }
+    Ok(())
+}

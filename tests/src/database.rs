@@ -1,0 +1,135 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use partita_store::DatabaseUrl;
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
+use sqlx::{AssertSqlSafe, Connection as _, Decode, PgConnection, Type};
+
+use crate::postgres::{Postgres, postgres};
+
+/// Longest name of a database in PostgreSQL, in bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// The columns that both tables of events have, those that have no order of their own as text.
+const SHARED_COLUMNS: &str = "event_id, event_type, aggregate_type, aggregate_id, aggregate_version, \
+     event_data::text, event_metadata::text, tenant_id, user_id, correlation_id, causation_id, legal_basis, \
+     data_classification, retention_policy, ip_address::text, user_agent, session_id, request_id, event_hash, \
+     previous_event_hash, event_timestamp, created_at";
+
+/// A database of one test. It goes when the test has passed, and stays to be looked at when the test has failed.
+pub struct TestDatabase {
+    postgres: &'static Postgres,
+    name: String,
+    pool: PgPool,
+}
+
+impl TestDatabase {
+    /// A database with the whole schema.
+    pub async fn new() -> Self {
+        Self::create(Some(&postgres().template())).await
+    }
+
+    /// A database without any table.
+    pub async fn empty() -> Self {
+        Self::create(None).await
+    }
+
+    async fn create(template: Option<&str>) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let postgres = postgres();
+        let thread = thread::current();
+        let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or_default();
+        let mut name = postgres.name(&format!("{}_{test}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        name.truncate(NAME_BYTES_MAX);
+        postgres.create(&name, template).await.unwrap();
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy(&postgres.url(&name)).unwrap();
+        Self { postgres, name, pool }
+    }
+
+    /// Where it is, for a store or a migration.
+    pub fn url(&self) -> DatabaseUrl {
+        DatabaseUrl::parse(&self.postgres.url(&self.name)).unwrap()
+    }
+
+    /// Its name, which is fit to be put between double quotes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Connections for what a test looks at or meddles with.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A session of its own: for open transactions, and for settings of the database that changed meanwhile.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.postgres.url(&self.name)).await.unwrap()
+    }
+
+    /// Runs statements, several if they are parted by semicolons.
+    pub async fn execute(&self, statements: impl Into<String>) {
+        sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(&self.pool).await.unwrap();
+    }
+
+    /// The one value of a query.
+    pub async fn scalar<T>(&self, query: impl Into<String>) -> T
+    where
+        T: for<'r> Decode<'r, Driver> + Type<Driver> + Send + Unpin,
+        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// The one column of a query, in its order.
+    pub async fn column<T>(&self, query: impl Into<String>) -> Vec<T>
+    where
+        T: for<'r> Decode<'r, Driver> + Type<Driver> + Send + Unpin,
+        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// How many rows a table has.
+    pub async fn count(&self, table: &str) -> i64 {
+        self.scalar(format!("SELECT count(*) FROM {table}")).await
+    }
+
+    /// Everything that the store keeps: each table with its number of rows and a digest of them, and the names of
+    /// all partitions. Two of them are equal when nothing was changed in between.
+    pub async fn contents(&self) -> Vec<String> {
+        let tables = ["event_store", "event_store_partitioned", "event_store_tenant", "event_store_stream"];
+        let mut contents = Vec::new();
+        for table in tables {
+            let digest = "md5(coalesce(string_agg(kept::text, chr(10) ORDER BY kept::text), ''))";
+            let query = format!("SELECT count(*) || ' rows ' || {digest} FROM public.{table} AS kept");
+            contents.push(format!("{table}: {}", self.scalar::<String>(query).await));
+        }
+        let partitions = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') \
+             AND relnamespace = 'event_store_partitions'::regnamespace ORDER BY relname";
+        contents.extend(self.column::<String>(partitions).await);
+        contents
+    }
+
+    /// How many rows are in one table of events and not, the same in each of the 22 shared columns, in the other.
+    pub async fn differing_rows(&self) -> i64 {
+        let rows = |table| format!("SELECT {SHARED_COLUMNS} FROM public.{table}");
+        let (legacy, partitioned) = (rows("event_store"), rows("event_store_partitioned"));
+        let only = |one: &str, other: &str| format!("(SELECT count(*) FROM ({one} EXCEPT ALL {other}) AS only)");
+        let (one, other) = (only(&legacy, &partitioned), only(&partitioned, &legacy));
+        self.scalar(format!("SELECT {one} + {other}")).await
+    }
+
+    /// The last position that was given to an event of a tenant.
+    pub async fn last_position(&self, tenant: &str) -> i64 {
+        let query = "SELECT last_position FROM event_store_tenant WHERE tenant_id = $1";
+        sqlx::query_scalar(query).bind(tenant).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.postgres.remove(&self.name);
+        }
+    }
+}

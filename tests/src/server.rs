@@ -1,0 +1,73 @@
+use std::net::SocketAddr;
+
+use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
+use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
+use partita_server::{ServeError, ServerConfig, serve};
+use partita_store::{Store, StoreConfig};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::TestDatabase;
+
+/// A service in this process on a free port, with a store of its own: as far as the database can tell, a process of
+/// its own. Several may serve one database. It ends with the runtime of its test, or by [`stop`](Self::stop).
+pub struct TestServer {
+    store: Store,
+    channel: Channel,
+    shutdown: CancellationToken,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl TestServer {
+    /// Serves with the documented defaults; `partitions_v1` is the flag `DB_PARTITIONS_V1`.
+    pub async fn start(database: &TestDatabase, partitions_v1: bool) -> Self {
+        Self::start_with(database, |config| config.partitions_v1 = partitions_v1).await
+    }
+
+    /// Serves with both tables written and nothing ever expired, for events of long ago.
+    pub async fn start_keeping_all(database: &TestDatabase) -> Self {
+        let change = |config: &mut StoreConfig| {
+            config.partitions_v1 = true;
+            config.retention_months = 0;
+        };
+        Self::start_with(database, change).await
+    }
+
+    /// Serves with a configuration that differs from the defaults.
+    pub async fn start_with(database: &TestDatabase, change: impl FnOnce(&mut StoreConfig)) -> Self {
+        let mut config = StoreConfig::new(database.url());
+        config.read_connections_max = 4;
+        change(&mut config);
+        let store = Store::connect(config).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let served = serve(listener, store.clone(), ServerConfig::default(), shutdown.clone());
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        Self { store, channel, shutdown, serving: tokio::spawn(served) }
+    }
+
+    /// A connection for clients of other services.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A client of the event store.
+    pub fn events(&self) -> EventStoreServiceClient<Channel> {
+        EventStoreServiceClient::new(self.channel())
+    }
+
+    /// A client of the partition admin service.
+    pub fn partitions(&self) -> PartitionAdminServiceClient<Channel> {
+        PartitionAdminServiceClient::new(self.channel())
+    }
+
+    /// Shuts down as a process does: drains, then closes its connections to the database.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.serving.await.unwrap().unwrap();
+        self.store.close().await;
+    }
+}
