@@ -83,21 +83,25 @@ COMMENT ON FUNCTION public.event_store_partition_leaf(text) IS
 -- The first of base, base_2, base_3 … that neither a table nor an index made for it bears. A month that was detached, and
 -- waits to be restored or dropped, keeps its name.
 CREATE FUNCTION public.event_store_free_partition_name(p_base text) RETURNS text
-LANGUAGE sql STABLE STRICT
+LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT candidate.name
-    FROM generate_series(1, 1000) AS try (n)
-    CROSS JOIN LATERAL (SELECT CASE try.n WHEN 1 THEN p_base ELSE p_base || '_' || try.n END) AS candidate (name)
-    WHERE NOT EXISTS (
+DECLARE
+    candidate text := p_base;
+    suffix integer := 1;
+BEGIN
+    WHILE EXISTS (
         SELECT FROM pg_class AS taken
         WHERE taken.relnamespace = 'event_store_partitions'::regnamespace
             AND taken.relname IN (
-                candidate.name, candidate.name || '_pkey', candidate.name || '_version_key', candidate.name || '_position_key'
+                candidate, candidate || '_pkey', candidate || '_version_key', candidate || '_position_key'
             )
-    )
-    ORDER BY try.n
-    LIMIT 1
+    ) LOOP
+        suffix := suffix + 1;
+        candidate := p_base || '_' || suffix;
+    END LOOP;
+    RETURN candidate;
+END
 $$;
 
 COMMENT ON FUNCTION public.event_store_free_partition_name(text) IS

@@ -125,7 +125,7 @@ BEGIN
             touched := touched + 1;
         EXCEPTION
         WHEN out_of_memory THEN
-            -- The lock table is full (about 200 new tenants at PostgreSQL's defaults): commit what there is, for everybody's sake.
+            -- The lock table is full (some 400 new tenants at PostgreSQL's defaults): commit what there is, for everybody's sake.
             RAISE WARNING 'stopped before tenant "%": %', left(tenant, 255), SQLERRM
                 USING HINT = 'call again for the rest, or raise max_locks_per_transaction';
             RETURN touched;

@@ -70,7 +70,8 @@ impl AppendCall {
 
     /// Adds an event of type `Counted` for each of these instants.
     pub fn events_at(self, instants: &[&str]) -> Self {
-        let add = |call: Self, text: &&str| call.event_with(|event| event.event_timestamp = Some(crate::at(text)));
+        let add =
+            |call: Self, text: &&str| call.event_with(|event| event.event_timestamp = Some(crate::at(text)));
         instants.iter().fold(self, add)
     }
 

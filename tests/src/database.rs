@@ -114,7 +114,8 @@ impl TestDatabase {
     pub async fn differing_rows(&self) -> i64 {
         let rows = |table| format!("SELECT {SHARED_COLUMNS} FROM public.{table}");
         let (legacy, partitioned) = (rows("event_store"), rows("event_store_partitioned"));
-        let only = |one: &str, other: &str| format!("(SELECT count(*) FROM ({one} EXCEPT ALL {other}) AS only)");
+        let only =
+            |one: &str, other: &str| format!("(SELECT count(*) FROM ({one} EXCEPT ALL {other}) AS odd)");
         let (one, other) = (only(&legacy, &partitioned), only(&partitioned, &legacy));
         self.scalar(format!("SELECT {one} + {other}")).await
     }

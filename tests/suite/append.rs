@@ -85,8 +85,7 @@ fn text_of(chars: usize, seed: usize) -> String {
 async fn every_text_at_its_limit_is_recorded_and_read_back() {
     let database = TestDatabase::new().await;
     let server = TestServer::start(&database, true).await;
-    let (tenant, kind, id) =
-        (text_of(ID_CHARS_MAX, 1), text_of(TYPE_CHARS_MAX, 2), text_of(ID_CHARS_MAX, 3));
+    let (tenant, kind, id) = (text_of(ID_CHARS_MAX, 1), text_of(TYPE_CHARS_MAX, 2), text_of(ID_CHARS_MAX, 3));
     let call = server.append(&tenant, &kind, &id).event(&text_of(TYPE_CHARS_MAX, 4)).context(|context| {
         context.user_id = text_of(ID_CHARS_MAX, 5);
         context.correlation_id = text_of(ID_CHARS_MAX, 6);
@@ -130,7 +129,8 @@ async fn a_document_comes_back_as_the_value_that_was_sent() {
     let events = server.read("acme", "order", "1").ok().await.events;
     for (event, document) in events.iter().zip(documents) {
         let query = "SELECT $1::jsonb = $3::jsonb AND $2::jsonb = $3::jsonb";
-        let query = sqlx::query_scalar::<_, bool>(query).bind(&event.data).bind(&event.metadata).bind(document);
+        let query =
+            sqlx::query_scalar::<_, bool>(query).bind(&event.data).bind(&event.metadata).bind(document);
         assert!(query.fetch_one(database.pool()).await.unwrap(), "{document} came back as {}", event.data);
     }
 }

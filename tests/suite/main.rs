@@ -7,4 +7,23 @@
     reason = "a test fails by them; clippy sees that in test functions only, not in what they share"
 )]
 
+mod adopted_legacy;
 mod append;
+mod concurrency;
+mod dual_write;
+mod expired;
+mod flag;
+mod foreign_writer;
+mod health;
+mod idempotency;
+mod maintenance;
+mod migrations;
+mod months;
+mod new_partitions;
+mod partition_list;
+mod partition_sql;
+mod read;
+mod refused_input;
+mod refused_start;
+mod tenants;
+mod version_conflict;

@@ -4,6 +4,7 @@
 //! holds both to what stands here.
 
 mod layers;
+mod log;
 mod reader;
 
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ use partita_server::ServerConfig;
 use partita_store::{DatabaseUrl, LaneConfig, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::reader::Reader;
+pub(crate) use self::log::{LogConfig, LogFormat};
+use self::reader::Reader;
 use crate::failure::Failure;
 
 /// Where configuration comes from besides the environment.
@@ -57,24 +59,6 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
 }
 
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LogConfig {
-    /// The form of a line.
-    pub(crate) format: LogFormat,
-    /// Directives of tracing's `EnvFilter`, such as `info,partita_store=debug`.
-    pub(crate) filter: String,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -86,7 +70,10 @@ impl Default for Config {
             retention_months: 18,
             lanes: LaneConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
-            log: LogConfig { format: LogFormat::Pretty, filter: "info".to_owned() },
+            log: LogConfig {
+                format: LogFormat::Pretty,
+                filter: "info,sqlx::postgres::notice=warn".to_owned(),
+            },
         }
     }
 }

@@ -57,6 +57,16 @@ pub struct Append {
     streams: Vec<StreamAppend>,
     context: AuditContext,
     bytes: usize,
+    paths: Paths,
+}
+
+/// How the API that an append came by spells the paths of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    /// One stream, whose fields stand in the request itself: `events[3].data`.
+    OfStream,
+    /// A list of streams: `streams[0].events[3].data`.
+    OfStreams,
 }
 
 /// The events for one stream.
@@ -86,33 +96,43 @@ pub struct NewEvent {
 }
 
 impl Append {
-    /// Checks a draft against every rule that needs no database.
+    /// Checks a draft of a request for one stream against every rule that needs no database.
     ///
     /// # Errors
-    /// All violations at once, each with the field's path as the API spells it.
+    /// All violations at once, each with the field's path as the API spells it. A draft of several streams is spelled
+    /// as [`parse_streams`](Self::parse_streams) does.
     pub fn parse(draft: AppendDraft) -> Result<Self, Violations> {
+        let paths = if draft.streams.len() == 1 { Paths::OfStream } else { Paths::OfStreams };
+        Self::parse_spelled(draft, paths)
+    }
+
+    /// Checks a draft of a request that lists its streams, were it a single one.
+    ///
+    /// # Errors
+    /// All violations at once, each with the field's path, such as `streams[0].events[3].data`.
+    pub fn parse_streams(draft: AppendDraft) -> Result<Self, Violations> {
+        Self::parse_spelled(draft, Paths::OfStreams)
+    }
+
+    fn parse_spelled(draft: AppendDraft, paths: Paths) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let AppendDraft { tenant_id, streams: drafts, context } = draft;
         let tenant = violations.check("tenant_id", TenantId::parse(tenant_id));
-        let single = drafts.len() == 1;
-        check_counts(&drafts, &mut violations);
+        check_counts(&drafts, paths, &mut violations);
         let streams: Vec<_> = drafts
             .into_iter()
             .enumerate()
-            .map(|(index, draft)| {
-                let prefix = if single { String::new() } else { format!("streams[{index}].") };
-                parse_stream(&mut violations, &prefix, draft)
-            })
+            .map(|(index, draft)| parse_stream(&mut violations, &paths.prefix(index), draft))
             .collect();
         let context = AuditContext::parse(&mut violations, context);
-        check_distinct(&streams, &mut violations);
+        check_distinct(&streams, paths, &mut violations);
         let bytes = streams.iter().flat_map(|stream| &stream.events).map(NewEvent::bytes).sum();
         if bytes > APPEND_BYTES_MAX {
             let description = format!("hold {bytes} bytes, the limit of an append is {APPEND_BYTES_MAX}");
-            violations.push("events", description);
+            violations.push(paths.whole(), description);
         }
         match tenant {
-            Some(tenant) if violations.is_empty() => Ok(Self { tenant, streams, context, bytes }),
+            Some(tenant) if violations.is_empty() => Ok(Self { tenant, streams, context, bytes, paths }),
             _ => Err(violations),
         }
     }
@@ -137,9 +157,36 @@ impl Append {
         self.bytes
     }
 
+    /// What stands before the names of the fields of a stream in the paths of violations: nothing, or
+    /// `streams[index].`; by the API that the append came by.
+    pub fn field_prefix(&self, index: usize) -> String {
+        self.paths.prefix(index)
+    }
+
+    /// The path of the field that holds all events: `events` or `streams`.
+    pub fn events_field(&self) -> &'static str {
+        self.paths.whole()
+    }
+
     /// All events, over all streams.
     pub fn events(&self) -> impl Iterator<Item = &NewEvent> {
         self.streams.iter().flat_map(|stream| &stream.events)
+    }
+}
+
+impl Paths {
+    fn prefix(self, index: usize) -> String {
+        match self {
+            Self::OfStream => String::new(),
+            Self::OfStreams => format!("streams[{index}]."),
+        }
+    }
+
+    fn whole(self) -> &'static str {
+        match self {
+            Self::OfStream => "events",
+            Self::OfStreams => "streams",
+        }
     }
 }
 
@@ -149,15 +196,15 @@ impl NewEvent {
     }
 }
 
-fn check_counts(drafts: &[StreamDraft], violations: &mut Violations) {
+fn check_counts(drafts: &[StreamDraft], paths: Paths, violations: &mut Violations) {
     if drafts.is_empty() || drafts.len() > APPEND_STREAMS_MAX {
         let count = drafts.len();
         violations.push("streams", format!("has {count} entries: give 1 to {APPEND_STREAMS_MAX}"));
     }
     let events: usize = drafts.iter().map(|draft| draft.events.len()).sum();
     if events > APPEND_EVENTS_MAX {
-        violations
-            .push("events", format!("has {events} entries, the limit of an append is {APPEND_EVENTS_MAX}"));
+        let description = format!("has {events} events, the limit of an append is {APPEND_EVENTS_MAX}");
+        violations.push(paths.whole(), description);
     }
 }
 
@@ -227,7 +274,7 @@ fn parse_json(text: &str) -> Result<JsonDocument, String> {
     JsonDocument::parse(text).map_err(|error| error.to_string())
 }
 
-fn check_distinct(streams: &[StreamAppend], violations: &mut Violations) {
+fn check_distinct(streams: &[StreamAppend], paths: Paths, violations: &mut Violations) {
     let mut seen_streams = std::collections::HashSet::new();
     let mut seen_ids = std::collections::HashSet::new();
     for (index, stream) in streams.iter().enumerate() {
@@ -236,7 +283,7 @@ fn check_distinct(streams: &[StreamAppend], violations: &mut Violations) {
         }
         for event_id in stream.events.iter().filter_map(|event| event.event_id) {
             if !seen_ids.insert(event_id) {
-                violations.push("events", format!("holds event_id {event_id} twice"));
+                violations.push(paths.whole(), format!("holds event_id {event_id} twice"));
             }
         }
     }

@@ -4,10 +4,13 @@ use crate::audit::canonical_inet;
 use crate::hash::is_partita_hash;
 use crate::{HashInput, JsonDocument, RecordedEvent, TenantId, Version, event_hash};
 
-/// Checks the hash chain of one stream, event by event in the order of their versions, from the stored rows alone.
+/// Checks the hash chain of one stream in the legacy table, event by event in the order of their versions, from the
+/// stored rows alone. Nothing is ever removed from that table, so the chain must be there from its first event on.
 #[derive(Debug)]
-pub struct ChainCheck<'a> {
-    tenant: &'a TenantId,
+pub struct ChainCheck {
+    tenant: TenantId,
+    /// Version and hash of the last event, as the stream's own record names them.
+    record: Option<(Version, String)>,
     previous: Option<(Version, String)>,
 }
 
@@ -40,47 +43,60 @@ pub enum ChainFault {
     WrongEnd,
 }
 
-impl<'a> ChainCheck<'a> {
-    /// Begins before a stream's first event.
-    pub fn new(tenant: &'a TenantId) -> Self {
-        Self { tenant, previous: None }
+impl ChainCheck {
+    /// Begins before a stream's first event. `record` is the stream's own record of its last event, where it has one.
+    pub fn new(tenant: TenantId, record: Option<(Version, String)>) -> Self {
+        Self { tenant, record, previous: None }
     }
 
-    /// Checks the next event. The first one may have any version: what lies before it may have expired, or not be
-    /// copied yet.
+    /// Checks the next event. A chain that another program began may begin at any version.
     pub fn next(&mut self, event: &RecordedEvent) -> Checked {
         let previous = self.previous.replace((event.version, event.event_hash.clone()));
-        if let Some((version, hash)) = previous {
-            if event.version <= version {
-                return Checked::Broken(ChainFault::Repeated);
+        let ours = is_partita_hash(&event.event_hash);
+        match previous {
+            None if ours && event.version > Version::new(1) => {
+                return Checked::Broken(ChainFault::Missing { after: Version::NONE });
             }
-            if version.checked_add(1) != Some(event.version) {
+            None => {}
+            Some((version, _)) if event.version <= version => return Checked::Broken(ChainFault::Repeated),
+            Some((version, _)) if version.checked_add(1) != Some(event.version) => {
                 return Checked::Broken(ChainFault::Missing { after: version });
             }
             // Other programs link as they like, but an event of ours names the one before it.
-            if is_partita_hash(&event.event_hash) && event.previous_event_hash.as_deref() != Some(&hash) {
+            Some((_, hash)) if ours && event.previous_event_hash.as_deref() != Some(&hash) => {
                 return Checked::Broken(ChainFault::Unlinked);
             }
+            Some(_) => {}
         }
-        if !is_partita_hash(&event.event_hash) {
-            return Checked::Foreign;
+        if ours && !is_intact(&self.tenant, event) {
+            return Checked::Broken(ChainFault::Changed);
         }
-        match recompute(self.tenant, event) {
-            Some(hash) if hash == event.event_hash => Checked::Verified,
-            Some(_) | None => Checked::Broken(ChainFault::Changed),
+        match &self.record {
+            Some((version, hash)) if *version == event.version && *hash != event.event_hash => {
+                Checked::Broken(ChainFault::WrongEnd)
+            }
+            Some(_) | None if ours => Checked::Verified,
+            Some(_) | None => Checked::Foreign,
         }
     }
 
-    /// Checks the end against the stream's own record of its last event. Events after that one are a process's that does
-    /// not keep the record; none at all have expired.
-    pub fn end(&self, version: Version, hash: &str) -> Result<(), ChainFault> {
-        match &self.previous {
-            Some((last, last_hash)) if *last < version || (*last == version && last_hash != hash) => {
-                Err(ChainFault::WrongEnd)
-            }
+    /// Checks that the events went as far as the stream's own record. Those behind it are another process's, that does
+    /// not keep the record.
+    ///
+    /// # Errors
+    /// `WrongEnd`, with the version that the record names.
+    pub fn end(&self) -> Result<(), (Version, ChainFault)> {
+        let last = self.previous.as_ref().map_or(Version::NONE, |(version, _)| *version);
+        match &self.record {
+            Some((version, _)) if last < *version => Err((*version, ChainFault::WrongEnd)),
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether an event's own hash is the one that its columns give. An event that another program hashed never is.
+pub fn is_intact(tenant: &TenantId, event: &RecordedEvent) -> bool {
+    recompute(tenant, event).is_some_and(|hash| hash == event.event_hash)
 }
 
 /// The hash that the stored columns give; none when a document or an address is no longer one.
@@ -157,23 +173,34 @@ mod tests {
     }
 
     fn check(events: &[RecordedEvent]) -> Vec<Checked> {
-        let tenant = tenant();
-        let mut check = ChainCheck::new(&tenant);
+        let mut check = ChainCheck::new(tenant(), None);
         events.iter().map(|event| check.next(event)).collect()
     }
 
     #[test]
-    fn a_whole_chain_verifies_and_its_end_is_the_one_recorded() {
+    fn a_whole_chain_verifies_up_to_the_end_that_is_recorded() {
         let events = chain(3);
-        assert_eq!(check(&events), vec![Checked::Verified; 3]);
-        assert_eq!(check(&events[1..]), vec![Checked::Verified; 2]);
-        let tenant = tenant();
-        let mut chained = ChainCheck::new(&tenant);
-        for event in &events[..2] {
-            assert_eq!(chained.next(event), Checked::Verified);
+        let last =
+            |version: i32, event: usize| Some((Version::new(version), events[event].event_hash.clone()));
+        for (record, end) in [
+            (None, Ok(())),
+            (last(3, 2), Ok(())),
+            (last(2, 1), Ok(())),
+            (last(4, 2), Err((Version::new(4), ChainFault::WrongEnd))),
+        ] {
+            let mut check = ChainCheck::new(tenant(), record);
+            assert!(events.iter().all(|event| check.next(event) == Checked::Verified));
+            assert_eq!(check.end(), end);
         }
-        assert_eq!(chained.end(Version::new(2), &events[1].event_hash), Ok(()));
-        assert_eq!(chained.end(Version::new(3), &events[2].event_hash), Err(ChainFault::WrongEnd));
+        let mut check = ChainCheck::new(tenant(), last(2, 0));
+        let checked: Vec<_> = events.iter().map(|event| check.next(event)).collect();
+        assert_eq!(checked[1], Checked::Broken(ChainFault::WrongEnd));
+    }
+
+    #[test]
+    fn a_stream_without_any_event_does_not_reach_its_record() {
+        let check = ChainCheck::new(tenant(), Some((Version::new(1), "p1:x".to_owned())));
+        assert_eq!(check.end(), Err((Version::new(1), ChainFault::WrongEnd)));
     }
 
     #[test]
@@ -186,6 +213,8 @@ mod tests {
         missing.remove(1);
         let after = Version::new(1);
         assert_eq!(check(&missing)[1], Checked::Broken(ChainFault::Missing { after }));
+        let after = Version::NONE;
+        assert_eq!(check(&missing[1..])[0], Checked::Broken(ChainFault::Missing { after }));
 
         let mut swapped = chain(3);
         swapped.swap(0, 1);

@@ -6,6 +6,7 @@
 mod append;
 mod audit;
 mod chain;
+mod find;
 mod hash;
 mod json;
 pub mod limits;
@@ -20,14 +21,15 @@ mod violation;
 
 pub use append::{Append, AppendDraft, EventDraft, NewEvent, StreamAppend, StreamDraft};
 pub use audit::{AuditContext, ContextDraft};
-pub use chain::{ChainCheck, ChainFault, Checked};
+pub use chain::{ChainCheck, ChainFault, Checked, is_intact};
+pub use find::{FindDraft, FindEvents};
 pub use hash::{HASH_SCHEME, HashInput, event_hash, is_partita_hash};
 pub use json::{JsonDocument, JsonError};
 pub use month::Month;
 pub use names::{StreamId, TenantId};
 pub use phase::{ControlPhase, Phase, PhaseContradiction};
 pub use read::{Direction, ReadDraft, ReadStream};
-pub use recorded::{Appended, AppendedEvent, RecordedEvent, StreamState};
+pub use recorded::{Appended, AppendedEvent, FoundEvent, RecordedEvent, StreamState};
 pub use timestamp::Timestamp;
 pub use uuid::Uuid;
 pub use version::{ExpectedVersion, Version};

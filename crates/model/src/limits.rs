@@ -21,6 +21,8 @@ pub const APPEND_EVENTS_MAX: usize = 1_000;
 pub const APPEND_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Most streams in one append.
 pub const APPEND_STREAMS_MAX: usize = 100;
+/// Most event ids that are looked for at once: those of the largest append.
+pub const FIND_EVENTS_MAX: usize = APPEND_EVENTS_MAX;
 /// Deepest nesting of a JSON document.
 pub const JSON_DEPTH_MAX: usize = 120;
 /// Most digits of a JSON number when it is written out without an exponent. `jsonb` stores `1e9000` as 9,001

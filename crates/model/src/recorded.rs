@@ -62,3 +62,12 @@ pub struct AppendedEvent {
     /// When it happened.
     pub event_timestamp: Timestamp,
 }
+
+/// Where an event is recorded that was looked for by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundEvent {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// What its append was answered for it.
+    pub event: AppendedEvent,
+}

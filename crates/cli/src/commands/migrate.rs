@@ -71,7 +71,7 @@ fn print_applied(migrations: Vec<Applied>, verb: &str, format: Format) -> Result
     }
     match migrations.len() {
         0 => output::line("nothing to do"),
-        count => output::line(&format!("{count} migrations {verb}")),
+        count => output::line(&format!("migrations {verb}: {count}")),
     }
 }
 
@@ -90,7 +90,8 @@ fn print_status(status: Vec<MigrationStatus>, format: Format) -> Result<(), Fail
     match off {
         0 => Ok(()),
         off => {
-            let failure = Failure::refused(format!("{off} migrations are not as this binary wants them"));
+            let failure =
+                Failure::refused(format!("migrations that are not as this binary wants them: {off}"));
             Err(failure.next(
                 "pending: run `partita migrate up`; changed or unknown: use the release that applied them",
             ))

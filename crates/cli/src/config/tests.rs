@@ -37,7 +37,10 @@ fn each_layer_overrides_the_one_before() {
     let config = load(file, &environment, &["partitions.months_ahead=6"]).unwrap();
     assert_eq!((config.months_ahead, config.retention_months, config.lanes.count), (6, 0, 4));
     assert_eq!(config.listen, "0.0.0.0:1".parse().unwrap());
-    assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "info"));
+    assert_eq!(
+        (config.log.format, config.log.filter.as_str()),
+        (LogFormat::Json, "info,sqlx::postgres::notice=warn")
+    );
     assert_eq!(config.read_connections_max, Config::default().read_connections_max);
 }
 

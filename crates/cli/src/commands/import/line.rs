@@ -48,10 +48,7 @@ impl ImportEvent {
         defaults: &LineDefaults,
         ids: &mut IdSource,
     ) -> Result<Self, String> {
-        // serde_json counts columns in a "line 1" of its own, which would be taken for ours.
-        let parsed = serde_json::from_str::<ImportLine>(text);
-        let parsed =
-            parsed.map_err(|error| error.to_string().replace(" at line 1 column ", " at character "))?;
+        let parsed = serde_json::from_str::<ImportLine>(text).map_err(|error| not_a_line(&error))?;
         let context = parsed.context(defaults);
         let checked = Append::parse(parsed.draft(&context)).map_err(|violations| plain(&violations))?;
         let time = checked.events().next().and_then(|event| event.event_timestamp);
@@ -71,6 +68,15 @@ impl ImportEvent {
         };
         Ok(Self { line, stream: Arc::new(stream), context, time, event })
     }
+}
+
+/// serde_json counts columns in a "line 1" of its own, which would be taken for ours, and ends with all the keys
+/// that there are.
+fn not_a_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (what, _) = text.split_once(" at line 1 column ").unwrap_or((&text, ""));
+    let (what, _) = what.split_once(", expected one of").unwrap_or((what, ""));
+    format!("{what} at character {}", error.column())
 }
 
 /// The violations by the keys of the line instead of the paths of the API.

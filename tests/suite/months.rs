@@ -1,0 +1,119 @@
+//! The month of an event is its UTC month, whatever clocks and calendars surround it.
+
+use partita_tests::{TestDatabase, TestServer, at, month, months};
+use sqlx::Connection as _;
+
+/// An instant, its month, and the bounds of the partition that it must lie in.
+const EDGES: [(&str, &str, &str, &str); 10] = [
+    ("2023-12-31T23:59:59.999999Z", "2023_12", "2023-12-01", "2024-01-01"),
+    ("2024-01-01T00:00:00Z", "2024_01", "2024-01-01", "2024-02-01"),
+    ("2024-02-01T00:00:00Z", "2024_02", "2024-02-01", "2024-03-01"),
+    ("2024-02-29T00:00:00Z", "2024_02", "2024-02-01", "2024-03-01"),
+    ("2024-02-29T23:59:59.999999Z", "2024_02", "2024-02-01", "2024-03-01"),
+    ("2024-03-01T00:00:00Z", "2024_03", "2024-03-01", "2024-04-01"),
+    // Still February in New York; already April on Kiritimati.
+    ("2024-03-01T04:59:59.999999Z", "2024_03", "2024-03-01", "2024-04-01"),
+    ("2024-03-31T10:00:00Z", "2024_03", "2024-03-01", "2024-04-01"),
+    // Clocks go back in New York.
+    ("2024-11-03T06:00:00Z", "2024_11", "2024-11-01", "2024-12-01"),
+    ("2023-02-28T23:59:59.999999Z", "2023_02", "2023-02-01", "2023-03-01"),
+];
+
+/// What a database may be set to.
+const SETTINGS: [&[(&str, &str)]; 4] = [
+    &[("timezone", "UTC")],
+    &[("timezone", "America/New_York")],
+    &[("timezone", "Pacific/Kiritimati")],
+    &[("timezone", "Asia/Kathmandu"), ("datestyle", "SQL, DMY"), ("standard_conforming_strings", "off")],
+];
+
+async fn database_with(settings: &[(&str, &str)]) -> TestDatabase {
+    let database = TestDatabase::new().await;
+    for (name, value) in settings {
+        database.execute(format!("ALTER DATABASE \"{}\" SET {name} TO '{value}'", database.name())).await;
+    }
+    database
+}
+
+/// Each event's instant, the table it lies in, and that table's bounds: asked in UTC.
+async fn places(database: &TestDatabase) -> Vec<(String, String, String)> {
+    let mut connection = database.connect().await;
+    sqlx::raw_sql("SET timezone TO 'UTC'; SET datestyle TO 'ISO, YMD'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let places = sqlx::query_as(
+        "SELECT to_char(event_timestamp, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), event.tableoid::regclass::text, \
+         pg_get_expr(relation.relpartbound, relation.oid) FROM event_store_partitioned AS event \
+         JOIN pg_class AS relation ON relation.oid = event.tableoid ORDER BY aggregate_version",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    places
+}
+
+#[tokio::test]
+async fn an_event_lies_in_its_utc_month_whatever_the_databases_time_zone() {
+    for settings in SETTINGS {
+        let database = database_with(settings).await;
+        let server = TestServer::start_keeping_all(&database).await;
+        let instants = EDGES.map(|(instant, ..)| instant);
+        server.append("acme", "order", "1").events_at(&instants).ok().await;
+        let places = places(&database).await;
+        assert_eq!(places.len(), EDGES.len());
+        for (place, (instant, name, from, to)) in places.into_iter().zip(EDGES) {
+            let instant =
+                if instant.contains('.') { instant.to_owned() } else { instant.replace('Z', ".000000Z") };
+            let table = format!("event_store_partitions.t1_{name}");
+            let bounds = format!("FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')");
+            assert_eq!(place, (instant, table, bounds), "{settings:?}");
+        }
+        let events = server.read("acme", "order", "1").ok().await.events;
+        let read: Vec<_> = events.iter().map(|event| event.event_timestamp).collect();
+        assert_eq!(read, instants.map(|instant| Some(at(instant))), "{settings:?}");
+        assert_eq!(database.differing_rows().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_event_a_call_lands_where_a_batch_of_them_does() {
+    let database = database_with(SETTINGS[1]).await;
+    let server = TestServer::start_keeping_all(&database).await;
+    for (instant, ..) in EDGES {
+        server.append("acme", "order", "1").events_at(&[instant]).ok().await;
+    }
+    let tables: Vec<_> = places(&database).await.into_iter().map(|(_, table, _)| table).collect();
+    assert_eq!(tables, EDGES.map(|(_, name, ..)| format!("event_store_partitions.t1_{name}")));
+}
+
+#[tokio::test]
+async fn months_made_from_psql_are_utc_months_whatever_the_sessions_time_zone() {
+    for settings in SETTINGS {
+        let database = database_with(settings).await;
+        let server = TestServer::start(&database, true).await;
+        let mut session = database.connect().await;
+        let made: i32 = sqlx::query_scalar("SELECT ensure_event_store_partition('acme')")
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        assert_eq!(made, 4);
+        assert_eq!(server.months_of("acme").await, months(-1..=2), "{settings:?}");
+
+        let start: String = sqlx::query_scalar(
+            "SELECT to_char(event_store_month_start('2024-03-01 00:00:00+00') AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')",
+        )
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+        assert_eq!(start, "2024-03-01 00:00");
+        let floor: String = sqlx::query_scalar(
+            "SELECT to_char(retention_floor AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM event_store_tenant",
+        )
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+        assert_eq!(floor, month(-18).start().to_string());
+    }
+}
