@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use partita_store::DatabaseUrl;
+use partita_store::{DatabaseUrl, schema};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
 use sqlx::{AssertSqlSafe, Connection as _, Decode, PgConnection, Type};
 
@@ -26,22 +26,33 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A database with the whole schema.
     pub async fn new() -> Self {
-        Self::create(Some(&postgres().template())).await
+        Self::create(&format!("TEMPLATE \"{}\"", postgres().template())).await
     }
 
     /// A database without any table.
     pub async fn empty() -> Self {
-        Self::create(None).await
+        Self::create("").await
     }
 
-    async fn create(template: Option<&str>) -> Self {
+    /// A database with the whole schema that sorts text by language, not by bytes; `None` where PostgreSQL cannot.
+    pub async fn sorting_by_language() -> Option<Self> {
+        if !postgres().knows_languages().await.unwrap() {
+            return None;
+        }
+        let options = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+        let database = Self::create(options).await;
+        schema::up(&database.url()).await.unwrap();
+        Some(database)
+    }
+
+    async fn create(options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let postgres = postgres();
         let thread = thread::current();
         let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or_default();
         let mut name = postgres.name(&format!("{}_{test}", COUNT.fetch_add(1, Ordering::Relaxed)));
         name.truncate(NAME_BYTES_MAX);
-        postgres.create(&name, template).await.unwrap();
+        postgres.create(&name, options).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy(&postgres.url(&name)).unwrap();
         Self { postgres, name, pool }
     }
@@ -118,6 +129,19 @@ impl TestDatabase {
             |one: &str, other: &str| format!("(SELECT count(*) FROM ({one} EXCEPT ALL {other}) AS odd)");
         let (one, other) = (only(&legacy, &partitioned), only(&partitioned, &legacy));
         self.scalar(format!("SELECT {one} + {other}")).await
+    }
+
+    /// Lets nobody in any more, and ends every session.
+    pub async fn close(&self) {
+        let name = &self.name;
+        self.postgres.run(format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false")).await.unwrap();
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        self.postgres.run(end).await.unwrap();
+    }
+
+    /// Ends a [`close`](Self::close).
+    pub async fn reopen(&self) {
+        self.postgres.run(format!("ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true", self.name)).await.unwrap();
     }
 
     /// The last position that was given to an event of a tenant.

@@ -67,10 +67,20 @@ impl Postgres {
         self.name("template")
     }
 
-    /// Makes a database: a copy of the template, or an empty one.
-    pub(crate) async fn create(&self, name: &str, template: Option<&str>) -> sqlx::Result<()> {
-        let template = template.unwrap_or("template1");
-        self.run(format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}""#)).await
+    /// Makes a database; `options` are those of the statement.
+    pub(crate) async fn create(&self, name: &str, options: &str) -> sqlx::Result<()> {
+        self.run(format!(r#"CREATE DATABASE "{name}" {options}"#)).await
+    }
+
+    /// Whether it can sort by language, as most installations do and ours does not.
+    pub(crate) async fn knows_languages(&self) -> sqlx::Result<bool> {
+        let mut connection = PgConnection::connect(&self.admin_url).await?;
+        sqlx::query_scalar(
+            "SELECT current_setting('server_version_num')::int >= 150000 \
+             AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')",
+        )
+        .fetch_one(&mut connection)
+        .await
     }
 
     /// Removes a database whoever is still connected to it. Blocks: it is called by destructors.
@@ -85,7 +95,8 @@ impl Postgres {
         wait.recv().ok();
     }
 
-    async fn run(&self, statement: String) -> sqlx::Result<()> {
+    /// Runs statements from outside of the database that they are about.
+    pub(crate) async fn run(&self, statement: String) -> sqlx::Result<()> {
         let mut connection = PgConnection::connect(&self.admin_url).await?;
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         connection.close().await
@@ -126,7 +137,7 @@ async fn boot() -> Result<(Postgres, Option<Cluster>), String> {
         Postgres { admin_url, prefix: format!("partita_test_{}", &run[..8]), runtime: Handle::current() };
     let template = postgres.template();
     let failed = |error: sqlx::Error| format!("cannot create a database, is the role allowed to? {error}");
-    postgres.create(&template, None).await.map_err(failed)?;
+    postgres.create(&template, "").await.map_err(failed)?;
     let url = DatabaseUrl::parse(&postgres.url(&template))?;
     schema::up(&url).await.map_err(|error| format!("cannot migrate the template: {error:?}"))?;
     Ok((postgres, cluster))

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
@@ -44,7 +45,9 @@ impl TestServer {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let served = serve(listener, store.clone(), ServerConfig::default(), shutdown.clone());
+        // A test that waits for a change of health need not wait for long.
+        let server_config = ServerConfig { ping_interval: Duration::from_millis(200), ..Default::default() };
+        let served = serve(listener, store.clone(), server_config, shutdown.clone());
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self { store, channel, shutdown, serving: tokio::spawn(served) }
     }

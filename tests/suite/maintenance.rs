@@ -1,1 +1,165 @@
+//! MaintainPartitions: what is missing is made, what has expired goes, and a dry run says so beforehand.
 
+use partita_proto::v1::ErrorReason;
+use partita_proto::v1::partition_action::Kind;
+use partita_tests::{ForeignEvent, TestDatabase, TestServer, exact, month, months};
+
+/// A tenant with an event in each of the last seven months, kept for ever until now.
+async fn seven_months(database: &TestDatabase, tenants: &[&str]) -> TestServer {
+    let server = TestServer::start_keeping_all(database).await;
+    let instants = months(-6..=0);
+    let instants: Vec<&str> = instants.iter().map(String::as_str).collect();
+    for tenant in tenants {
+        server.append(tenant, "order", "1").events_at(&instants).ok().await;
+        assert_eq!(server.months_of(tenant).await, months(-6..=2));
+    }
+    server
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_says_what_the_run_then_does() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let before = database.contents().await;
+    let months_wanted = |request: &mut partita_proto::v1::MaintainPartitionsRequest| {
+        request.retention_months = Some(3);
+        request.months_ahead = Some(4);
+    };
+    let dry = server
+        .maintain("acme", |request| {
+            months_wanted(request);
+            request.validate_only = true;
+        })
+        .await;
+    assert_eq!(database.contents().await, before);
+    assert!(dry.summary.validate_only);
+    assert_eq!(dry.tenant("acme").retention_floor, None);
+
+    let run = server.maintain("acme", months_wanted).await;
+    assert_eq!(run.actions("acme"), dry.actions("acme"));
+    let numbers = |run: &partita_tests::Maintenance| {
+        let summary = run.summary;
+        (summary.tenants, summary.tenants_failed, summary.created, summary.detached, summary.dropped)
+    };
+    assert_eq!(numbers(&run), (1, 0, 2, 3, 3));
+    assert_eq!(numbers(&dry), numbers(&run));
+    assert_eq!(server.months_of("acme").await, months(-3..=4));
+    assert_eq!(run.tenant("acme").partitions, server.list("acme").await.unwrap());
+
+    let again = server.maintain("acme", months_wanted).await;
+    assert!(again.actions("acme").is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn retention_raises_the_floor_first_then_drops_what_lies_below() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    let kinds: Vec<Kind> = run.actions("acme").iter().map(|action| action.kind()).collect();
+    let a_month = [Kind::Detached, Kind::Dropped];
+    assert_eq!(kinds, [&[Kind::FloorRaised][..], &a_month, &a_month, &a_month].concat());
+    assert_eq!(run.months_of("acme", Kind::Dropped), months(-6..=-4));
+    let floor = partita_proto::convert::timestamp_to_wire(month(-3).start());
+    assert_eq!(run.tenant("acme").retention_floor, Some(floor));
+
+    // The legacy table still has them, and yet they are gone for readers.
+    assert_eq!(database.count("event_store").await, 7);
+    assert_eq!(database.count("event_store_partitioned").await, 4);
+    let answer = server.read("acme", "order", "1").ok().await;
+    assert_eq!((answer.versions(), answer.bounds()), (vec![4, 5, 6, 7], (4, 7)));
+    let below =
+        server.append("acme", "order", "1").events_at(&[&month(-4).start().to_string()]).refused().await;
+    assert_eq!(below.reason, "BELOW_FLOOR");
+    let next = server.append("acme", "order", "1").expected(exact(7)).event("Next").ok().await;
+    assert_eq!((next.last_version, next.events[0].position), (8, Some(8)));
+}
+
+#[tokio::test]
+async fn a_legal_hold_and_a_retention_of_its_own_keep_a_tenants_months() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["held", "longer", "usual"]).await;
+    database
+        .execute(
+            "UPDATE event_store_tenant SET legal_hold = true WHERE tenant_id = 'held'; \
+             UPDATE event_store_tenant SET retention_months = 5 WHERE tenant_id = 'longer'",
+        )
+        .await;
+    let run = server.maintain("", |request| request.retention_months = Some(2)).await;
+    assert_eq!(run.months_of("held", Kind::Dropped), [""; 0]);
+    assert_eq!(run.months_of("longer", Kind::Dropped), months([-6]));
+    assert_eq!(run.months_of("usual", Kind::Dropped), months(-6..=-3));
+    assert_eq!(server.read("held", "order", "1").versions().await, (1..=7).collect::<Vec<_>>());
+    assert_eq!(server.read("longer", "order", "1").versions().await, (2..=7).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_held_open_fails_alone_and_the_next_run_finishes_it() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme", "beta"]).await;
+    let mut reader = database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    let run = server.maintain("", |request| request.retention_months = Some(3)).await;
+    let failure = run.tenant("acme").failure.clone().unwrap();
+    assert_eq!(failure.reason(), ErrorReason::PartitionUnavailable, "{failure:?}");
+    assert_eq!(run.tenant("beta").failure, None);
+    assert_eq!((run.summary.tenants, run.summary.tenants_failed, run.summary.dropped), (2, 1, 3));
+    // Expired is expired, dropped or not; and the tenant can be written to all the while.
+    assert_eq!(server.read("acme", "order", "1").versions().await, [4, 5, 6, 7]);
+    server.append("acme", "order", "1").expected(exact(7)).event("Meanwhile").ok().await;
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.unwrap();
+    let run = server.maintain("", |request| request.retention_months = Some(3)).await;
+    assert_eq!((run.summary.tenants_failed, run.summary.dropped), (0, 3), "{run:?}");
+    assert_eq!(server.months_of("acme").await, months(-3..=2));
+    assert_eq!(server.read("acme", "order", "1").versions().await, [4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn a_new_tenant_is_made_ready_and_its_partitions_are_named() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    let run = server.maintain("acme", |_| {}).await;
+    assert_eq!(run.months_of("acme", Kind::Created), months(-1..=2));
+    let created = run.actions("acme").iter().filter(|action| action.kind() == Kind::Created);
+    let listed = server.list("acme").await.unwrap();
+    assert_eq!(
+        created.map(|action| action.partition_name.clone()).collect::<Vec<_>>(),
+        listed.iter().map(|partition| partition.partition_name.clone()).collect::<Vec<_>>()
+    );
+    let answer = server.append("acme", "order", "1").event("First").ok().await;
+    assert_eq!(answer.events[0].position, Some(1));
+}
+
+#[tokio::test]
+async fn maintenance_of_all_covers_the_tenants_of_the_legacy_table_too() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("known", "order", "1").event("First").ok().await;
+    for tenant in ["history-1", "history-2"] {
+        ForeignEvent::new(tenant, "1", 1).write(database.pool()).await.unwrap();
+    }
+    let run = server.maintain("", |_| {}).await;
+    let tenants: Vec<&str> = run.tenants.iter().map(|report| report.tenant_id.as_str()).collect();
+    assert_eq!(tenants, ["history-1", "history-2", "known"]);
+    assert_eq!((run.summary.tenants, run.summary.created), (3, 8));
+    assert_eq!(server.months_of("history-2").await, months(-1..=2));
+}
+
+#[tokio::test]
+async fn maintenance_out_of_bounds_is_refused() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    let request = partita_proto::v1::MaintainPartitionsRequest {
+        tenant_id: "x".repeat(256),
+        months_ahead: Some(121),
+        retention_months: Some(-1),
+        validate_only: false,
+    };
+    let refusal = server.partitions().maintain_partitions(request).await.unwrap_err();
+    let refusal = partita_tests::Refusal::from(refusal);
+    assert_eq!(refusal.fields, ["tenant_id", "months_ahead", "retention_months"]);
+    assert_eq!(database.count("event_store_tenant").await, 0);
+}

@@ -1,1 +1,133 @@
+//! Partitions that make themselves: with a tenant's first write, online, whoever else writes.
 
+use partita_tests::{TestDatabase, TestServer, month, months};
+use sqlx::Connection as _;
+use tokio::task::JoinSet;
+
+#[tokio::test]
+async fn the_first_write_makes_the_previous_the_current_and_the_next_two_months() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    assert_eq!(server.months_of("acme").await, months(-1..=2));
+    let floor: String = database
+        .scalar(
+            "SELECT to_char(retention_floor AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+             FROM event_store_tenant",
+        )
+        .await;
+    assert_eq!(floor, month(-18).start().to_string());
+}
+
+#[tokio::test]
+async fn an_event_of_another_month_makes_that_month_alone() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    let long_ago = month(-7).start().to_string();
+    server.append("acme", "order", "1").events_at(&[&long_ago]).ok().await;
+    assert_eq!(server.months_of("acme").await, months([-7, -1, 0, 1, 2]));
+    assert_eq!(database.differing_rows().await, 0);
+}
+
+#[tokio::test]
+async fn a_first_write_of_a_month_of_its_own_is_recorded_at_once() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    let instants = months([-10, 2, -5]);
+    let instants: Vec<&str> = instants.iter().map(String::as_str).collect();
+    server.append("acme", "order", "1").events_at(&instants).ok().await;
+    assert_eq!(server.read("acme", "order", "1").versions().await, [1, 2, 3]);
+    assert_eq!(server.months_of("acme").await, months([-10, -5, -1, 0, 1, 2]));
+}
+
+#[tokio::test]
+async fn each_leaf_keeps_versions_and_positions_unique_and_there_is_no_default_partition() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    let keys: Vec<String> = database
+        .column(
+            "SELECT DISTINCT pg_get_constraintdef(oid) FROM pg_constraint \
+             WHERE conrelid IN (SELECT leaf FROM event_store_partition_leaf('acme')) AND contype IN ('p', 'u') ORDER BY 1",
+        )
+        .await;
+    let expected = [
+        "PRIMARY KEY (tenant_id, event_id, event_timestamp)",
+        "UNIQUE (tenant_id, \"position\")",
+        "UNIQUE (tenant_id, aggregate_type, aggregate_id, aggregate_version)",
+    ];
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, expected);
+    let defaults = "SELECT count(*) FROM pg_partitioned_table WHERE partdefid <> 0";
+    assert_eq!(database.scalar::<i64>(defaults).await, 0);
+    let indexes = "SELECT max(count) FROM (SELECT count(*) FROM pg_index \
+         WHERE indrelid IN (SELECT leaf FROM event_store_partition_leaf('acme')) GROUP BY indrelid) AS a_leaf";
+    assert_eq!(database.scalar::<i64>(indexes).await, 3);
+}
+
+#[tokio::test]
+async fn a_new_tenant_is_made_while_a_writer_holds_the_table_open() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    // An uncommitted row in another tenant's partition: ROW EXCLUSIVE on the root until the end of the test.
+    let mut writer = database.connect().await;
+    let mut open = writer.begin().await.unwrap();
+    let copied = sqlx::raw_sql(
+        "INSERT INTO event_store_partitioned SELECT gen_random_uuid(), event_type, aggregate_type, 'open', \
+         aggregate_version, event_data, event_metadata, tenant_id, user_id, correlation_id, causation_id, \
+         legal_basis, data_classification, retention_policy, ip_address, user_agent, session_id, request_id, \
+         event_hash, previous_event_hash, event_timestamp, created_at, 1000 FROM event_store_partitioned",
+    );
+    assert_eq!(copied.execute(&mut *open).await.unwrap().rows_affected(), 1);
+    server.append("newcomer", "order", "1").event("First").ok().await;
+    server.append("acme", "order", "2").events_at(&[&month(-9).start().to_string()]).ok().await;
+    assert_eq!(server.months_of("newcomer").await.len(), 4);
+    open.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn making_a_tenant_takes_no_lock_on_the_root_that_readers_or_writers_meet() {
+    let database = TestDatabase::new().await;
+    let mut session = database.connect().await;
+    let mut open = session.begin().await.unwrap();
+    let made: i32 = sqlx::query_scalar("SELECT ensure_event_store_partition('acme')")
+        .fetch_one(&mut *open)
+        .await
+        .unwrap();
+    assert_eq!(made, 4);
+    let mut modes: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted \
+         AND relation = 'public.event_store_partitioned'::regclass",
+    )
+    .fetch_all(&mut *open)
+    .await
+    .unwrap();
+    modes.retain(|mode| !["AccessShareLock", "RowShareLock", "RowExclusiveLock"].contains(&mode.as_str()));
+    assert_eq!(modes, ["ShareUpdateExclusiveLock"]);
+    open.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_first_writes_at_once_make_each_tenant_once() {
+    let database = TestDatabase::new().await;
+    let servers = [TestServer::start(&database, true).await, TestServer::start(&database, true).await];
+    let mut calls = JoinSet::new();
+    for writer in 0..40 {
+        let tenant = format!("tenant-{}", writer % 5);
+        calls.spawn(servers[writer % 2].append(&tenant, "order", "1").event("First").ok());
+    }
+    while let Some(answer) = calls.join_next().await {
+        answer.unwrap();
+    }
+    for tenant in 0..5 {
+        let tenant = format!("tenant-{tenant}");
+        assert_eq!(servers[0].read(&tenant, "order", "1").versions().await, (1..=8).collect::<Vec<_>>());
+        assert_eq!(servers[0].months_of(&tenant).await, months(-1..=2));
+        assert_eq!(database.last_position(&tenant).await, 8);
+    }
+    assert_eq!(database.count("event_store_tenant").await, 5);
+    assert_eq!(database.differing_rows().await, 0);
+}

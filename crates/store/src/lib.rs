@@ -6,6 +6,7 @@ mod append;
 mod config;
 mod connect;
 mod error;
+mod find;
 mod partitions;
 mod read;
 pub mod schema;
@@ -22,4 +23,4 @@ pub use partitions::{
 pub use read::StreamReader;
 pub use start::StartError;
 pub use store::Store;
-pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier};
+pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier, Fault};

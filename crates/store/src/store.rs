@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::{Append, Appended, Phase, ReadStream, TenantId};
+use partita_model::{Append, Appended, FindEvents, FoundEvent, Phase, ReadStream, TenantId};
 use sqlx::PgPool;
 use tokio::time::{Instant, timeout};
 
 use crate::append::Lanes;
 use crate::partitions::Partitions;
 use crate::read::StreamReader;
-use crate::{ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, start};
+use crate::{ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, start, verify};
 
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,9 +62,27 @@ impl Store {
         StreamReader::open(self.pool.clone(), self.phase, read).await
     }
 
-    /// Begins to verify the hash chains of a tenant.
+    /// Where events are recorded, by their ids: one answer an id, in the order asked for, none for an event that is
+    /// not recorded. That is final only when no append with the id is under way, in any process.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn find_events(&self, find: &FindEvents) -> Result<Vec<Option<FoundEvent>>, StoreError> {
+        find::find_events(&self.pool, self.phase, find).await
+    }
+
+    /// Begins to verify what is stored of a tenant: its hash chains, its copies and its positions.
     pub fn verify_chain(&self, tenant: TenantId) -> ChainVerifier {
-        ChainVerifier::new(self.pool.clone(), self.phase, tenant)
+        ChainVerifier::new(self.pool.clone(), tenant)
+    }
+
+    /// Every tenant that has events, or once had, in the database's order. A `tenants` table of the platform's is not
+    /// asked, unlike for maintenance: nothing is to escape a verification.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn tenants_with_events(&self) -> Result<Vec<TenantId>, StoreError> {
+        verify::list_tenants(&self.pool).await
     }
 
     /// The partitions of all tenants.

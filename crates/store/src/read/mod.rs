@@ -1,7 +1,7 @@
 //! Reading a stream, page by page. A page is one statement and so one snapshot; between pages no connection is held.
 
 pub(crate) mod page;
-mod row;
+pub(crate) mod row;
 
 use std::collections::VecDeque;
 

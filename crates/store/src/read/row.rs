@@ -2,7 +2,7 @@ use partita_model::{AuditContext, RecordedEvent, StreamId, Timestamp, Uuid, Vers
 use time::OffsetDateTime;
 
 /// A row of either table. Rows of other programs may break the rules for new events; they are passed on as they are.
-pub(super) struct EventRow {
+pub(crate) struct EventRow {
     pub event_id: Uuid,
     pub event_type: String,
     pub aggregate_type: String,

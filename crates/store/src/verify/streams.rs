@@ -1,0 +1,196 @@
+use std::collections::VecDeque;
+
+use partita_model::{
+    ChainCheck, Checked, Direction, Phase, ReadStream, RecordedEvent, StreamId, TenantId, Uuid, Version,
+};
+use sqlx::PgPool;
+
+use super::feed::find_floor;
+use super::gaps::Gaps;
+use super::{ChainFinding, ChainStep, ChainTable, Fault};
+use crate::read::store_error;
+use crate::{StoreError, StreamReader};
+
+/// Streams that are listed at once.
+const STREAMS_A_PAGE: i64 = 100;
+/// A step ends with the page that reaches this number of events, or with this number of streams.
+const STEP_EVENTS: u64 = 2_000;
+const STREAMS_A_STEP_MAX: u64 = 500;
+
+/// Follows the chains of a tenant's streams in the legacy table, stream by stream.
+pub(super) struct Streams {
+    tenant: TenantId,
+    /// The last stream that was listed.
+    after: (String, String),
+    listed: VecDeque<Listed>,
+    walk: Option<Walk>,
+}
+
+struct Listed {
+    stream: StreamId,
+    record: Option<(Version, String)>,
+}
+
+/// One stream that is being followed.
+struct Walk {
+    stream: StreamId,
+    check: ChainCheck,
+    /// None for a stream that the legacy table does not have.
+    events: Option<StreamReader>,
+}
+
+impl Streams {
+    pub(super) fn new(tenant: TenantId) -> Self {
+        Self { tenant, after: (String::new(), String::new()), listed: VecDeque::new(), walk: None }
+    }
+
+    /// Follows the next events; `None` after the last.
+    pub(super) async fn step(
+        &mut self,
+        pool: &PgPool,
+        gaps: &Gaps,
+    ) -> Result<Option<ChainStep>, StoreError> {
+        let mut step = ChainStep::default();
+        let mut read = 0;
+        while read < STEP_EVENTS && step.streams < STREAMS_A_STEP_MAX {
+            let mut walk = match self.walk.take() {
+                Some(walk) => walk,
+                None => match self.next_stream(pool).await? {
+                    Some(listed) => self.begin(pool, listed).await?,
+                    None => break,
+                },
+            };
+            match walk.next_page().await? {
+                Some(events) => {
+                    read += events.len() as u64;
+                    walk.check_page(&events, &mut step);
+                    self.find_uncopied(pool, gaps, &events, &mut step)
+                        .await
+                        .map_err(|error| store_error(&error))?;
+                    self.walk = Some(walk);
+                }
+                None => walk.end(&mut step),
+            }
+        }
+        Ok(Some(step).filter(|step| read > 0 || step.streams > 0))
+    }
+
+    async fn next_stream(&mut self, pool: &PgPool) -> Result<Option<Listed>, StoreError> {
+        if self.listed.is_empty() {
+            self.listed = self.list(pool).await.map_err(|error| store_error(&error))?;
+            if let Some(last) = self.listed.back() {
+                let (aggregate_type, aggregate_id) = (last.stream.aggregate_type(), last.stream.aggregate_id());
+                self.after = (aggregate_type.to_owned(), aggregate_id.to_owned());
+            }
+        }
+        Ok(self.listed.pop_front())
+    }
+
+    async fn begin(&self, pool: &PgPool, listed: Listed) -> Result<Walk, StoreError> {
+        let Listed { stream, record } = listed;
+        let read = ReadStream {
+            tenant: self.tenant.clone(),
+            stream: stream.clone(),
+            from_version: None,
+            direction: Direction::Forwards,
+            max_count: None,
+            from_timestamp: None,
+            to_timestamp: None,
+        };
+        // Phase `legacy` reads the legacy table alone, and knows no floor: that table keeps what has expired.
+        let events = match StreamReader::open(pool.clone(), Phase::Legacy, read).await {
+            Ok(reader) => Some(reader),
+            Err(StoreError::StreamNotFound { stream: _ }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Walk { stream, check: ChainCheck::new(self.tenant.clone(), record), events })
+    }
+
+    async fn list(&self, pool: &PgPool) -> sqlx::Result<VecDeque<Listed>> {
+        let (aggregate_type, aggregate_id) = &self.after;
+        let rows = sqlx::query_file!(
+            "sql/verify/list_streams.sql",
+            self.tenant.as_str(),
+            aggregate_type,
+            aggregate_id,
+            STREAMS_A_PAGE
+        )
+        .fetch_all(pool)
+        .await?;
+        let listed = rows.into_iter().map(|row| Listed {
+            stream: StreamId::from_row(row.aggregate_type, row.aggregate_id),
+            record: row.version.map(Version::new).zip(row.last_hash),
+        });
+        Ok(listed.collect())
+    }
+
+    /// Looks for the events of a page that fell out of the partitioned table.
+    async fn find_uncopied(
+        &self,
+        pool: &PgPool,
+        gaps: &Gaps,
+        events: &[RecordedEvent],
+        step: &mut ChainStep,
+    ) -> sqlx::Result<()> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let suspects: Vec<_> = events.iter().filter(|event| gaps.may_hold(event, None)).collect();
+        let times = || suspects.iter().map(|event| event.event_timestamp);
+        let (Some(least), Some(greatest)) = (times().min(), times().max()) else { return Ok(()) };
+        let ids: Vec<Uuid> = suspects.iter().map(|event| event.event_id).collect();
+        let copied: Vec<Uuid> = sqlx::query_file!(
+            "sql/append/find_positions.sql",
+            self.tenant.as_str(),
+            &ids,
+            least.to_datetime(),
+            greatest.to_datetime()
+        )
+        .fetch_all(pool)
+        .await?
+        .into_iter()
+        .map(|row| row.event_id)
+        .collect();
+        // Read after the copies were looked for: a copy that expired meanwhile lies below it.
+        let floor = find_floor(pool, &self.tenant).await?;
+        let uncopied =
+            suspects.iter().filter(|event| gaps.may_hold(event, floor) && !copied.contains(&event.event_id));
+        step.findings
+            .extend(uncopied.map(|event| finding(&event.stream, event.version, ChainTable::Partitioned, Fault::NoCopy)));
+        Ok(())
+    }
+}
+
+impl Walk {
+    async fn next_page(&mut self) -> Result<Option<Vec<RecordedEvent>>, StoreError> {
+        match &mut self.events {
+            Some(events) => events.next_page().await,
+            None => Ok(None),
+        }
+    }
+
+    fn check_page(&mut self, events: &[RecordedEvent], step: &mut ChainStep) {
+        for event in events {
+            match self.check.next(event) {
+                Checked::Verified => step.verified += 1,
+                Checked::Foreign => step.foreign += 1,
+                Checked::Broken(fault) => step.findings.push(self.finding(event.version, Fault::Chain(fault))),
+            }
+        }
+    }
+
+    fn end(self, step: &mut ChainStep) {
+        step.streams += 1;
+        if let Err((version, fault)) = self.check.end() {
+            step.findings.push(self.finding(version, Fault::Chain(fault)));
+        }
+    }
+
+    fn finding(&self, version: Version, fault: Fault) -> ChainFinding {
+        finding(&self.stream, version, ChainTable::Legacy, fault)
+    }
+}
+
+fn finding(stream: &StreamId, version: Version, table: ChainTable, fault: Fault) -> ChainFinding {
+    ChainFinding { stream: Some(stream.clone()), version, position: None, table, fault }
+}
