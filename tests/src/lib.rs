@@ -33,6 +33,7 @@ mod postgres;
 mod read;
 mod refusal;
 mod server;
+mod verify;
 mod wait;
 
 pub use append::{AppendCall, any, exact, no_stream, stream_exists};
@@ -43,4 +44,5 @@ pub use maintenance::Maintenance;
 pub use read::{Answer, ReadCall};
 pub use refusal::Refusal;
 pub use server::TestServer;
+pub use verify::{Found, Verification};
 pub use wait::eventually;

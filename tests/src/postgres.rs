@@ -83,16 +83,12 @@ impl Postgres {
         .await
     }
 
-    /// Removes a database whoever is still connected to it. Blocks: it is called by destructors.
+    /// Removes a database whoever is still connected to it, and does not wait: PostgreSQL waits for sessions that are
+    /// just being opened, and whoever opens them may be the caller's own runtime.
     pub(crate) fn remove(&'static self, name: &str) {
         let statement = format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#);
-        let (done, wait) = sync_channel(1);
-        self.runtime.spawn(async move {
-            // One that stays is in nobody's way: no other test has its name.
-            drop(self.run(statement).await);
-            done.send(()).ok();
-        });
-        wait.recv().ok();
+        // One that stays is in nobody's way: no other test has its name.
+        self.runtime.spawn(async move { self.run(statement).await.ok() });
     }
 
     /// Runs statements from outside of the database that they are about.

@@ -9,6 +9,9 @@
 
 mod adopted_legacy;
 mod append;
+mod append_pipeline;
+mod append_result;
+mod append_streams;
 mod concurrency;
 mod dual_write;
 mod expired;
@@ -25,5 +28,7 @@ mod partition_sql;
 mod read;
 mod refused_input;
 mod refused_start;
+mod tampering;
 mod tenants;
+mod verify_chain;
 mod version_conflict;

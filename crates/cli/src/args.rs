@@ -8,7 +8,9 @@ use crate::commands::import::ImportArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::partitions::PartitionsArgs;
 use crate::commands::read::ReadArgs;
+use crate::commands::recorded::RecordedArgs;
 use crate::commands::serve::ServeArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::config::ConfigArgs;
 use crate::output::Format;
 
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Append(Box<WithServer<AppendArgs>>),
     /// Read a stream, through a server
     Read(WithServer<ReadArgs>),
+    /// Tell which events are recorded, by their ids, through a server
+    Recorded(WithServer<RecordedArgs>),
+    /// Prove that what is stored is what was recorded, through a server
+    Verify(WithServer<VerifyArgs>),
     /// Append the events of a file of JSON lines, through a server
     Import(WithServer<ImportArgs>),
 }

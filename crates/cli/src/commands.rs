@@ -6,7 +6,9 @@ pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod partitions;
 pub(crate) mod read;
+pub(crate) mod recorded;
 pub(crate) mod serve;
+pub(crate) mod verify;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -21,6 +23,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partitions(with) => partitions::run(with.args, &with.server, output).await,
         Command::Append(with) => append::run(with.args, &with.server, output).await,
         Command::Read(with) => read::run(with.args, &with.server, output).await,
+        Command::Recorded(with) => recorded::run(with.args, &with.server, output).await,
+        Command::Verify(with) => verify::run(with.args, &with.server, output).await,
         Command::Import(with) => import::run(with.args, &with.server, output).await,
     }
 }

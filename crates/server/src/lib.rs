@@ -4,19 +4,24 @@
 //! port. **Invariant:** a [`tonic::Status`] is built in `status.rs` and nowhere else.
 
 mod append;
+mod append_pipeline;
+mod append_streams;
 mod config;
 mod connection;
 mod deadline;
+mod get_append_result;
 mod health;
 pub mod limits;
 mod list_partitions;
 mod maintain_partitions;
 mod page_token;
 mod partition_message;
+mod pipeline_queue;
 mod read_stream;
 mod serve;
 mod service;
 mod status;
+mod verify_chain;
 
 pub use config::ServerConfig;
 pub use serve::{ServeError, serve};

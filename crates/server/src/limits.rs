@@ -26,6 +26,15 @@ pub const READ_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most events in one message of a read.
 pub const READ_MESSAGE_EVENTS_MAX: usize = 200;
 
+/// Most appends that are in flight in one pipeline: read and not answered. When one of these three is reached, nothing
+/// more is read, and the client is held up by HTTP/2 flow control.
+pub const PIPELINE_APPENDS_MAX: usize = 1_024;
+/// Most events in flight in one pipeline: half of what one tenant may have waiting in a lane, so that a pipeline alone
+/// is never turned away as a flood.
+pub const PIPELINE_EVENTS_MAX: usize = 2_048;
+/// Most bytes of data and metadata in flight in one pipeline.
+pub const PIPELINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Partitions in a page of a list when the request names no number.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Most partitions in a page of a list.
@@ -42,5 +51,5 @@ pub const PING_FAILURES_MAX: u32 = 2;
 pub const STATUS_MESSAGE_BYTES_MAX: usize = 512;
 /// Longest description of one field violation, in bytes. It may quote what the caller sent.
 pub const VIOLATION_BYTES_MAX: usize = 256;
-/// Most bytes of field violations, or of event ids, in one error; the metadata key `omitted` counts the rest.
+/// Most bytes of field violations, version conflicts or event ids in one error; the metadata key `omitted` counts the rest.
 pub const STATUS_DETAILS_BYTES_MAX: usize = 2_048;

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::vec;
 
 use futures_util::stream;
@@ -20,8 +19,8 @@ use crate::status::{failure, overdue, refuse};
 
 /// Maintains one tenant or all, one after the other, and reports each as it is finished.
 ///
-/// A tenant is begun only when the client has taken the report before it: a client that goes away stops the run,
-/// but never in the middle of a tenant.
+/// A tenant is begun only when the client has taken the report before it: a client that goes away stops the run, but
+/// never in the middle of a tenant, which the store finishes whoever listens.
 pub(crate) async fn maintain_partitions(
     store: &Store,
     shutdown: &CancellationToken,
@@ -44,7 +43,7 @@ pub(crate) async fn maintain_partitions(
         shutdown: shutdown.clone(),
         deadline,
         summary: v1::MaintenanceSummary { validate_only: maintenance.validate_only, ..Default::default() },
-        maintenance: Arc::new(maintenance),
+        maintenance,
         tenants: tenants.into_iter(),
         named,
         finished: false,
@@ -58,7 +57,7 @@ struct Run {
     store: Store,
     shutdown: CancellationToken,
     deadline: Option<Instant>,
-    maintenance: Arc<MaintenanceRequest>,
+    maintenance: MaintenanceRequest,
     tenants: vec::IntoIter<TenantId>,
     /// Whether the request named the tenant.
     named: bool,
@@ -91,7 +90,7 @@ impl Run {
         }
         let tenant_id = tenant.as_str().to_owned();
         self.summary.tenants += 1;
-        match self.maintain(tenant).await {
+        match self.store.partitions().maintain(&tenant, &self.maintenance).await {
             Ok(done) => Ok(self.done(tenant_id, done)),
             // A name that is wrong as a whole is the caller's mistake; among all tenants it is one that went away.
             Err(error @ StoreError::TenantNotFound { .. }) if self.named => Err(refuse(&error)),
@@ -107,16 +106,6 @@ impl Run {
                 Ok(v1::TenantMaintenance { tenant_id, failure, ..v1::TenantMaintenance::default() })
             }
         }
-    }
-
-    /// In a task of its own: what was begun is finished, also when the caller goes away meanwhile.
-    async fn maintain(&self, tenant: TenantId) -> Result<TenantMaintenance, StoreError> {
-        let (store, maintenance) = (self.store.clone(), Arc::clone(&self.maintenance));
-        let work = async move { store.partitions().maintain(&tenant, &maintenance).await };
-        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, "maintenance of a tenant panicked");
-            Err(StoreError::Internal)
-        })
     }
 
     fn done(&mut self, tenant_id: String, done: TenantMaintenance) -> v1::TenantMaintenance {

@@ -46,7 +46,7 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(event_store_service(&store, &config))
+        .add_service(event_store_service(&store, &config, &shutdown))
         .add_service(partition_admin_service(&store, &shutdown));
 
     let cut = CancellationToken::new();

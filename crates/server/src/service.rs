@@ -4,30 +4,38 @@ use futures_util::Stream;
 use partita_proto::v1::event_store_service_server::{EventStoreService, EventStoreServiceServer};
 use partita_proto::v1::partition_admin_service_server::{PartitionAdminService, PartitionAdminServiceServer};
 use partita_proto::v1::{
-    AppendRequest, AppendResponse, ListPartitionsRequest, ListPartitionsResponse, MaintainPartitionsRequest,
-    MaintainPartitionsResponse, ReadStreamRequest, ReadStreamResponse,
+    AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, AppendStreamsRequest,
+    AppendStreamsResponse, GetAppendResultRequest, GetAppendResultResponse, ListPartitionsRequest,
+    ListPartitionsResponse, MaintainPartitionsRequest, MaintainPartitionsResponse, ReadStreamRequest,
+    ReadStreamResponse, VerifyChainRequest, VerifyChainResponse,
 };
 use partita_store::Store;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::append::append;
+use crate::append_pipeline::append_pipeline;
+use crate::append_streams::append_streams;
 use crate::config::ServerConfig;
+use crate::get_append_result::get_append_result;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::list_partitions::list_partitions;
 use crate::maintain_partitions::maintain_partitions;
 use crate::read_stream::read_stream;
+use crate::verify_chain::verify_chain;
 
 /// The messages of a streaming answer. The next one is made when the connection has room for it, so that a slow
 /// reader slows the work down instead of filling memory.
 pub(crate) type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The event store service over `store`.
+/// The event store service over `store`; its pipelines end early once `shutdown` is cancelled.
 pub(crate) fn event_store_service(
     store: &Store,
     config: &ServerConfig,
+    shutdown: &CancellationToken,
 ) -> EventStoreServiceServer<impl EventStoreService + use<>> {
-    EventStoreServiceServer::new(EventStore { store: store.clone(), config: config.clone() })
+    let (store, config, shutdown) = (store.clone(), config.clone(), shutdown.clone());
+    EventStoreServiceServer::new(EventStore { store, config, shutdown })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -45,12 +53,36 @@ pub(crate) fn partition_admin_service(
 struct EventStore {
     store: Store,
     config: ServerConfig,
+    shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
 impl EventStoreService for EventStore {
     async fn append(&self, request: Request<AppendRequest>) -> Result<Response<AppendResponse>, Status> {
         append(&self.store, self.config.append_timeout, request).await
+    }
+
+    async fn append_streams(
+        &self,
+        request: Request<AppendStreamsRequest>,
+    ) -> Result<Response<AppendStreamsResponse>, Status> {
+        append_streams(&self.store, self.config.append_timeout, request).await
+    }
+
+    type AppendPipelineStream = Messages<AppendPipelineResponse>;
+
+    async fn append_pipeline(
+        &self,
+        request: Request<Streaming<AppendPipelineRequest>>,
+    ) -> Result<Response<Messages<AppendPipelineResponse>>, Status> {
+        Ok(append_pipeline(&self.store, self.config.append_timeout, &self.shutdown, request))
+    }
+
+    async fn get_append_result(
+        &self,
+        request: Request<GetAppendResultRequest>,
+    ) -> Result<Response<GetAppendResultResponse>, Status> {
+        get_append_result(&self.store, request).await
     }
 
     type ReadStreamStream = Messages<ReadStreamResponse>;
@@ -84,5 +116,14 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<ListPartitionsRequest>,
     ) -> Result<Response<ListPartitionsResponse>, Status> {
         list_partitions(&self.store, request).await
+    }
+
+    type VerifyChainStream = Messages<VerifyChainResponse>;
+
+    async fn verify_chain(
+        &self,
+        request: Request<VerifyChainRequest>,
+    ) -> Result<Response<Messages<VerifyChainResponse>>, Status> {
+        verify_chain(&self.store, &self.shutdown, request).await
     }
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use partita_model::Violations;
+use partita_proto::v1;
 use partita_proto::v1::ErrorReason;
 use partita_store::{StoreError, VersionConflict};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::limits::{STATUS_DETAILS_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX};
 
@@ -41,19 +42,40 @@ pub(crate) fn failure(error: &StoreError) -> (ErrorReason, String) {
     (explain(error).reason, clip(&error.to_string(), STATUS_MESSAGE_BYTES_MAX))
 }
 
+/// An append of a pipeline that failed, with all that its status would hold; logs it, once.
+pub(crate) fn append_failure(error: &StoreError) -> v1::AppendFailure {
+    let Explanation { code, reason, metadata, violations, preconditions: _, retry_after } = explain(error);
+    let message = clip(&error.to_string(), STATUS_MESSAGE_BYTES_MAX);
+    log(code, reason_name(reason), &message);
+    let field_violations = violations
+        .into_iter()
+        .map(|one| v1::FieldViolation { field: one.field, description: one.description })
+        .collect();
+    v1::AppendFailure {
+        code: code.into(),
+        reason: reason.into(),
+        message,
+        metadata,
+        field_violations,
+        retry_after: retry_after.and_then(|delay| delay.try_into().ok()),
+    }
+}
+
 /// Everything about an error but its message.
 struct Explanation {
     code: Code,
     reason: ErrorReason,
     metadata: HashMap<String, String>,
     violations: Vec<FieldViolation>,
+    preconditions: Vec<PreconditionViolation>,
     retry_after: Option<Duration>,
 }
 
 impl Explanation {
     fn of(reason: ErrorReason) -> Self {
         let code = code(reason);
-        Self { code, reason, metadata: HashMap::new(), violations: Vec::new(), retry_after: None }
+        let (metadata, violations, preconditions) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { code, reason, metadata, violations, preconditions, retry_after: None }
     }
 
     fn with(mut self, key: &str, value: &impl ToString) -> Self {
@@ -78,14 +100,7 @@ fn explain(error: &StoreError) -> Explanation {
             let violations = vec![FieldViolation::new(field, description)];
             Explanation { violations, ..because(ErrorReason::BelowFloor).with("floor", floor) }
         }
-        StoreError::VersionConflict(conflicts) => match conflicts.first() {
-            Some(VersionConflict { stream, expected, actual }) => because(ErrorReason::VersionConflict)
-                .with("stream", stream)
-                .with("expected", expected)
-                .with("actual", actual)
-                .omitting(conflicts.len() - 1),
-            None => because(ErrorReason::VersionConflict),
-        },
+        StoreError::VersionConflict(conflicts) => version_conflict(conflicts),
         StoreError::EventIdConflict { event_ids } => {
             let ids: Vec<_> = event_ids.iter().map(ToString::to_string).collect();
             let fit = fitting(ids.iter().map(|id| id.len() + 1));
@@ -112,6 +127,24 @@ fn explain(error: &StoreError) -> Explanation {
     }
 }
 
+/// The first conflict in the metadata, where most clients look; all of them, or as many as fit, as preconditions.
+fn version_conflict(conflicts: &[VersionConflict]) -> Explanation {
+    let because = Explanation::of(ErrorReason::VersionConflict);
+    let Some(VersionConflict { stream, expected, actual }) = conflicts.first() else { return because };
+    let because = because.with("stream", stream).with("expected", expected).with("actual", actual);
+    let all: Vec<_> = conflicts
+        .iter()
+        .map(|VersionConflict { stream, expected, actual }| {
+            let description = format!("expected {expected}, actual {actual}");
+            PreconditionViolation::new(reason_name(because.reason), stream.to_string(), description)
+        })
+        .collect();
+    let fit = fitting(all.iter().map(|one| one.r#type.len() + one.subject.len() + one.description.len()));
+    let omitted = all.len() - fit;
+    let preconditions = all.into_iter().take(fit).collect();
+    Explanation { preconditions, ..because.omitting(omitted) }
+}
+
 /// The code that a client without our contract goes by.
 fn code(reason: ErrorReason) -> Code {
     match reason {
@@ -131,13 +164,16 @@ fn code(reason: ErrorReason) -> Code {
 }
 
 fn status(explanation: Explanation, message: &str) -> Status {
-    let Explanation { code, reason, metadata, violations, retry_after } = explanation;
+    let Explanation { code, reason, metadata, violations, preconditions, retry_after } = explanation;
     let reason = reason_name(reason);
     let message = clip(message, STATUS_MESSAGE_BYTES_MAX);
     log(code, reason, &message);
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if !violations.is_empty() {
         details.set_bad_request(violations);
+    }
+    if !preconditions.is_empty() {
+        details.set_precondition_failure(preconditions);
     }
     if retry_after.is_some() {
         details.set_retry_info(retry_after);

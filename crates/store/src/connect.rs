@@ -11,11 +11,9 @@ const LOCK_TIMEOUT_MS: &str = "2000";
 /// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
 const STATEMENT_TIMEOUT_MS: &str = "30000";
 
-/// The settings of a session that touches the partitioned table. A generic plan would lock every partition of
-/// every tenant, since it cannot know which one a parameter names.
+/// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
     url.options().application_name(name).options([
-        ("plan_cache_mode", "force_custom_plan"),
         ("timezone", "UTC"),
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("lock_timeout", LOCK_TIMEOUT_MS),
@@ -24,15 +22,23 @@ fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
     ])
 }
 
-/// Options for a lane's own connection.
+/// Options for a lane's own connection. Its statements reach partitions only by INSERT, which opens the leaves that it
+/// writes to and no other; and they find rows by keys alone. So one plan serves them all: made once, and made of index
+/// probes whatever the statistics said at that time.
 pub(crate) fn lane_options(url: &DatabaseUrl) -> PgConnectOptions {
-    session(url, "partita lane")
+    session(url, "partita lane").options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ])
 }
 
-/// The pool for reads and maintenance. Connections are made when they are needed.
+/// The pool for reads and maintenance. Connections are made when they are needed. A generic plan would lock every
+/// partition of every tenant, since it cannot know which one a parameter names.
 pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max.max(1))
         .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_lazy_with(session(url, "partita"))
+        .connect_lazy_with(session(url, "partita").options([("plan_cache_mode", "force_custom_plan")]))
 }

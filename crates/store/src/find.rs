@@ -6,6 +6,7 @@ use partita_model::{AppendedEvent, FindEvents, FoundEvent, Phase, StreamId, Time
 use sqlx::PgPool;
 
 use crate::StoreError;
+use crate::positions::find_positions;
 use crate::read::store_error;
 
 /// Where the events are recorded: one answer an id, in the order asked for, none for an event that is not.
@@ -39,7 +40,10 @@ async fn find_recorded(
                 position: None,
                 event_timestamp: Timestamp::from_datetime(row.event_timestamp),
             };
-            (row.event_id, FoundEvent { stream: StreamId::from_row(row.aggregate_type, row.aggregate_id), event })
+            (
+                row.event_id,
+                FoundEvent { stream: StreamId::from_row(row.aggregate_type, row.aggregate_id), event },
+            )
         })
         .collect();
     if phase == Phase::Dual {
@@ -54,22 +58,11 @@ async fn fill_positions(
     find: &FindEvents,
     found: &mut HashMap<Uuid, FoundEvent>,
 ) -> sqlx::Result<()> {
-    let times = || found.values().map(|found| found.event.event_timestamp);
-    let (Some(least), Some(greatest)) = (times().min(), times().max()) else { return Ok(()) };
     let ids: Vec<Uuid> = found.keys().copied().collect();
-    let rows = sqlx::query_file!(
-        "sql/append/find_positions.sql",
-        find.tenant.as_str(),
-        &ids,
-        least.to_datetime(),
-        greatest.to_datetime()
-    )
-    .fetch_all(pool)
-    .await?;
-    for row in rows {
-        if let Some(found) = found.get_mut(&row.event_id) {
-            found.event.position = Some(row.position);
-        }
+    let timestamps: Vec<Timestamp> = found.values().map(|found| found.event.event_timestamp).collect();
+    let positions = find_positions(pool, &find.tenant, &ids, &timestamps).await?;
+    for (event_id, found) in found {
+        found.event.position = positions.get(event_id).copied();
     }
     Ok(())
 }

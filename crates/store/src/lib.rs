@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod find;
 mod partitions;
+mod positions;
 mod read;
 pub mod schema;
 mod start;

@@ -7,8 +7,11 @@ use tokio::time::{Instant, timeout};
 
 use crate::append::Lanes;
 use crate::partitions::Partitions;
+use crate::positions::complete_replay;
 use crate::read::StreamReader;
-use crate::{ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, start, verify};
+use crate::{
+    ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, start, verify,
+};
 
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,7 +54,16 @@ impl Store {
         append: Append,
         deadline: Option<Instant>,
     ) -> Result<Vec<Appended>, StoreError> {
-        self.lanes.append(append, deadline).await
+        let tenant = append.tenant().clone();
+        let mut answers = self.lanes.append(append, deadline).await?;
+        if self.phase == Phase::Dual && answers.iter().any(|answer| answer.replayed) {
+            complete_replay(&self.pool, &tenant, &mut answers).await.map_err(|error| {
+                tracing::warn!(%error, "positions of a repeated append could not be looked up");
+                // The events are recorded: an answer that says otherwise would not be true.
+                StoreError::OutcomeUnknown
+            })?;
+        }
+        Ok(answers)
     }
 
     /// Begins to read a stream as it stands now.

@@ -3,6 +3,7 @@
 mod format;
 mod ids;
 mod line;
+mod pipe;
 mod progress;
 mod pump;
 mod queue;

@@ -24,6 +24,27 @@ impl From<v1::AppendRequest> for AppendDraft {
     }
 }
 
+impl From<v1::AppendStreamsRequest> for AppendDraft {
+    fn from(request: v1::AppendStreamsRequest) -> Self {
+        Self {
+            tenant_id: request.tenant_id,
+            streams: request.streams.into_iter().map(StreamDraft::from).collect(),
+            context: request.context.map(ContextDraft::from).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<v1::StreamAppend> for StreamDraft {
+    fn from(stream: v1::StreamAppend) -> Self {
+        Self {
+            aggregate_type: stream.aggregate_type,
+            aggregate_id: stream.aggregate_id,
+            expected: stream.expected_version.and_then(|sent| sent.expected).map(expected_version),
+            events: stream.events.into_iter().map(EventDraft::from).collect(),
+        }
+    }
+}
+
 fn expected_version(sent: Expected) -> ExpectedVersion {
     match sent {
         Expected::Any(_) => ExpectedVersion::Any,
@@ -64,12 +85,27 @@ impl From<v1::AuditContext> for ContextDraft {
 
 impl From<Appended> for v1::AppendResponse {
     fn from(appended: Appended) -> Self {
+        let replayed = appended.replayed;
+        let v1::StreamAppended { first_version, last_version, events } = appended.into();
+        Self { first_version, last_version, events, replayed }
+    }
+}
+
+impl From<Vec<Appended>> for v1::AppendStreamsResponse {
+    fn from(streams: Vec<Appended>) -> Self {
+        // All streams of an append were recorded by one transaction, now or earlier.
+        let replayed = streams.iter().all(|appended| appended.replayed);
+        Self { streams: streams.into_iter().map(v1::StreamAppended::from).collect(), replayed }
+    }
+}
+
+impl From<Appended> for v1::StreamAppended {
+    fn from(appended: Appended) -> Self {
         let version = |event: Option<&AppendedEvent>| event.map_or(0, |event| event.version.get());
         Self {
             first_version: version(appended.events.first()),
             last_version: version(appended.events.last()),
             events: appended.events.into_iter().map(v1::AppendedEvent::from).collect(),
-            replayed: appended.replayed,
         }
     }
 }
@@ -138,6 +174,16 @@ mod tests {
     #[test]
     fn without_a_context_the_user_is_what_is_missing() {
         assert_eq!(refused_fields(v1::AppendRequest { context: None, ..request() }), ["context.user_id"]);
+    }
+
+    #[test]
+    fn a_list_of_streams_is_named_as_a_list_even_if_it_is_short() {
+        let v1::AppendRequest { tenant_id, aggregate_type, aggregate_id, context, .. } = request();
+        let stream = v1::StreamAppend { aggregate_type, aggregate_id, ..v1::StreamAppend::default() };
+        let wrong = v1::AppendStreamsRequest { tenant_id, streams: vec![stream], context };
+        let violations = Append::parse_streams(wrong.into()).unwrap_err();
+        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["streams[0].expected_version", "streams[0].events"]);
     }
 
     #[test]

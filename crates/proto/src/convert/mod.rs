@@ -5,6 +5,7 @@
 
 mod append;
 mod event;
+mod find;
 mod read;
 mod timestamp;
 

@@ -36,6 +36,39 @@ fn a_version_conflict_names_the_stream_and_both_versions() {
 }
 
 #[test]
+fn every_conflict_of_an_append_to_several_streams_is_told() {
+    let conflict = |id: usize| VersionConflict {
+        stream: StreamId::from_row("order".to_owned(), Uuid::from_u128(id as u128).to_string()),
+        expected: ExpectedVersion::NoStream,
+        actual: Version::new(7),
+    };
+    let status = refuse(&StoreError::VersionConflict((0..3).map(conflict).collect()));
+    let violations = status.get_details_precondition_failure().unwrap().violations;
+    let subjects: Vec<_> = violations.iter().map(|one| one.subject.clone()).collect();
+    assert_eq!(subjects, [0, 1, 2].map(|id| conflict(id).stream.to_string()));
+    assert_eq!(violations[0].r#type, "VERSION_CONFLICT");
+    assert_eq!(violations[0].description, "expected no_stream, actual 7");
+    assert!(!metadata(&status).contains_key("omitted"));
+
+    let status = refuse(&StoreError::VersionConflict((0..100).map(conflict).collect()));
+    let told = status.get_details_precondition_failure().unwrap().violations.len();
+    assert_eq!(told + metadata(&status)["omitted"].parse::<usize>().unwrap(), 100);
+}
+
+#[test]
+fn a_failure_in_a_pipeline_says_what_its_status_would() {
+    let error = StoreError::Overloaded { retry_after: Duration::from_millis(250) };
+    let (failure, status) = (append_failure(&error), refuse(&error));
+    assert_eq!((failure.code, failure.message.as_str()), (status.code() as i32, status.message()));
+    assert_eq!(failure.reason(), ErrorReason::Overloaded);
+    assert_eq!(failure.retry_after, Some(prost_types::Duration { seconds: 0, nanos: 250_000_000 }));
+
+    let wrong = StoreError::Invalid(Violations::one("events[3].data", "is no JSON document"));
+    let failure = append_failure(&wrong);
+    assert_eq!(failure.field_violations[0].field, "events[3].data");
+}
+
+#[test]
 fn an_overloaded_service_says_when_to_come_back() {
     let status = refuse(&StoreError::Overloaded { retry_after: Duration::from_millis(250) });
     assert_eq!(status.code(), Code::ResourceExhausted);

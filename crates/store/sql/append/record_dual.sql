@@ -1,11 +1,29 @@
 -- Records the events of a batch in both tables, and moves their tenants and streams on: all of it, or nothing.
 -- $1 to $22 one array a column, in the order of `event`; $23 positions
--- $24 tenant ids, $25 their last positions
--- $26 tenant ids, $27 aggregate types, $28 aggregate ids of the streams written to, and of each $29 the last version,
--- $30 the last hash, $31 the least and $32 the greatest timestamp of the new events
--- Both tables are fed from the same rows, so that no column can differ. Gives the transaction's id: should the connection
--- be lost during COMMIT, it tells what became of it.
-WITH event AS MATERIALIZED (
+-- $24 tenant ids, and of each $25 the last position that the batch was decided on, $26 the last one now, $27 the least
+-- timestamp of its events
+-- $28 tenant ids, $29 aggregate types, $30 aggregate ids of the streams written to, and of each $31 the last version,
+-- $32 the last hash, $33 the least and $34 the greatest timestamp of the new events
+-- Every append of a tenant moves its last position. So where it stands as the batch believes, the batch knows all of the
+-- tenant's streams, and this statement alone is the transaction; where it does not, nothing is written, and `holds` is
+-- false. Both tables are fed from the same rows, so that no column can differ.
+WITH locked AS MATERIALIZED (
+    SELECT tenant_id, last_position, retention_floor
+    FROM public.event_store_tenant
+    WHERE tenant_id = ANY ($24)
+    ORDER BY tenant_id
+    FOR NO KEY UPDATE
+),
+guard AS MATERIALIZED (
+    SELECT COUNT(*) = CARDINALITY($24::text[]) AS holds
+    FROM UNNEST($24::text[], $25::bigint[], $27::timestamptz[])
+        AS believed (tenant_id, last_position, least_timestamp)
+    JOIN locked
+        ON locked.tenant_id = believed.tenant_id
+        AND locked.last_position = believed.last_position
+        AND locked.retention_floor <= believed.least_timestamp
+),
+event AS MATERIALIZED (
     SELECT
         event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data::jsonb AS event_data,
         event_metadata::jsonb AS event_metadata, tenant_id, user_id, correlation_id, causation_id, legal_basis,
@@ -22,6 +40,7 @@ WITH event AS MATERIALIZED (
         ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
         created_at, "position"
     )
+    WHERE (SELECT holds FROM guard)
 ),
 recorded_partitioned AS (
     INSERT INTO public.event_store_partitioned (
@@ -54,8 +73,9 @@ recorded_legacy AS (
 advanced_tenant AS (
     UPDATE public.event_store_tenant AS tenant
     SET last_position = drawn.last_position
-    FROM UNNEST($24::text[], $25::bigint[]) AS drawn (tenant_id, last_position)
+    FROM UNNEST($24::text[], $26::bigint[]) AS drawn (tenant_id, last_position)
     WHERE tenant.tenant_id = drawn.tenant_id
+        AND (SELECT holds FROM guard)
 ),
 advanced_stream AS (
     INSERT INTO public.event_store_stream AS stream (
@@ -63,12 +83,15 @@ advanced_stream AS (
     )
     SELECT tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
     FROM UNNEST(
-        $26::text[], $27::text[], $28::text[], $29::integer[], $30::text[], $31::timestamptz[], $32::timestamptz[]
+        $28::text[], $29::text[], $30::text[], $31::integer[], $32::text[], $33::timestamptz[], $34::timestamptz[]
     ) AS appended (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp)
+    WHERE (SELECT holds FROM guard)
     ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE
     SET version = EXCLUDED.version,
         last_hash = EXCLUDED.last_hash,
         first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp),
         last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp)
 )
-SELECT pg_current_xact_id()::text AS "transaction_id!"
+SELECT holds AS "holds!", clock_timestamp() AS "now!"
+FROM guard
+LIMIT 1

@@ -1,6 +1,5 @@
 -- Records the events of a batch in the legacy table alone: the partitioned side is not touched while the flag is off.
 -- $1 to $22 one array a column, in the order of `event`
--- Gives the transaction's id: should the connection be lost during COMMIT, it tells what became of it.
 WITH event AS MATERIALIZED (
     SELECT
         event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data::jsonb AS event_data,
@@ -17,19 +16,16 @@ WITH event AS MATERIALIZED (
         ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
         created_at
     )
-),
-recorded_legacy AS (
-    INSERT INTO public.event_store (
-        event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
-        tenant_id, user_id, correlation_id, causation_id, legal_basis, data_classification, retention_policy,
-        ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
-        created_at
-    )
-    SELECT
-        event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
-        tenant_id, user_id, correlation_id, causation_id, legal_basis, data_classification, retention_policy,
-        ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
-        created_at
-    FROM event
 )
-SELECT pg_current_xact_id()::text AS "transaction_id!"
+INSERT INTO public.event_store (
+    event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
+    tenant_id, user_id, correlation_id, causation_id, legal_basis, data_classification, retention_policy,
+    ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
+    created_at
+)
+SELECT
+    event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
+    tenant_id, user_id, correlation_id, causation_id, legal_basis, data_classification, retention_policy,
+    ip_address, user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp,
+    created_at
+FROM event

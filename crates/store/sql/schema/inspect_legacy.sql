@@ -12,7 +12,8 @@ SELECT
                 SELECT ARRAY_AGG(attribute.attname::text ORDER BY attribute.attname)
                 FROM pg_catalog.pg_attribute AS attribute
                 WHERE attribute.attrelid = index.indrelid
-                    AND attribute.attnum = ANY (index.indkey)
+                    -- Key columns only: columns that an index merely includes make nothing unique.
+                    AND attribute.attnum = ANY ((index.indkey::smallint[])[0:index.indnkeyatts - 1])
             ) IN (
                 ARRAY['aggregate_id', 'aggregate_type', 'aggregate_version', 'tenant_id'],
                 ARRAY['aggregate_id', 'aggregate_type', 'aggregate_version']

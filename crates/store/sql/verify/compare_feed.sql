@@ -24,7 +24,10 @@ SELECT
     page.event_timestamp AS "event_timestamp!",
     GREATEST(LEAST(page.created_at, '9999-12-31 UTC'), '0001-01-01 UTC') AS "created_at!",
     page."position" AS "position!",
-    tenant.last_position AS "last_position?",
+    COALESCE(
+        page."position" BETWEEN 1 AND tenant.last_position OR page."position" BETWEEN tenant.history_position AND -1,
+        true
+    ) AS "is_drawn!",
     legacy.event_id IS NOT NULL AS "is_in_legacy!",
     ROW(
         page.event_id, page.event_type, page.aggregate_type, page.aggregate_id, page.aggregate_version,

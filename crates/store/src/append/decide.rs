@@ -25,8 +25,17 @@ pub(super) struct State {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TenantState {
+    /// Where the tenant stood before the batch.
+    pub base_position: i64,
+    /// Where the batch takes it.
     pub last_position: i64,
     pub floor: Option<Timestamp>,
+}
+
+impl TenantState {
+    pub(super) fn new(last_position: i64, floor: Option<Timestamp>) -> Self {
+        Self { base_position: last_position, last_position, floor }
+    }
 }
 
 /// The last event of a stream.
@@ -52,7 +61,7 @@ pub(super) struct Recorded {
 pub(super) enum Decision<'a> {
     /// To be written.
     Record { rows: Vec<NewRow<'a>>, streams: Vec<StreamRow<'a>> },
-    /// Was written before. Positions are filled in later.
+    /// Was written before. Positions are filled in when the append is answered.
     Replay(Vec<Appended>),
     /// Shares an event id with an append before it in the batch: what became of that one is known only afterwards.
     Defer,
@@ -136,20 +145,12 @@ impl State {
             return Err(StoreError::VersionConflict(conflicts));
         }
         let floor = self.tenants.get(append.tenant()).and_then(|tenant| tenant.floor);
+        check_floor(append, floor)?;
         let mut violations = Violations::default();
-        for (index, stream) in append.streams().iter().enumerate() {
-            let prefix =
-                if append.streams().len() == 1 { String::new() } else { format!("streams[{index}].") };
-            for (index, event) in stream.events.iter().enumerate() {
-                let Some(event_timestamp) = event.event_timestamp else { continue };
-                let field = format!("{prefix}events[{index}].event_timestamp");
-                if let Some(floor) = floor.filter(|floor| event_timestamp < *floor) {
-                    return Err(StoreError::BelowFloor { field, event_timestamp, floor });
-                }
-                if event_timestamp >= self.horizon {
-                    let horizon = self.horizon;
-                    violations.push(field, format!("is {event_timestamp}, must be before {horizon}"));
-                }
+        for (field, event_timestamp) in given_times(append) {
+            if event_timestamp >= self.horizon {
+                let horizon = self.horizon;
+                violations.push(field, format!("is {event_timestamp}, must be before {horizon}"));
             }
         }
         if violations.is_empty() { Ok(()) } else { Err(StoreError::Invalid(violations)) }
@@ -237,6 +238,25 @@ impl Recorded {
                 (None, Some(_)) | (Some(_), None) => false,
             }
     }
+}
+
+/// Refuses an append that has an event below its tenant's floor.
+pub(super) fn check_floor(append: &Append, floor: Option<Timestamp>) -> Result<(), StoreError> {
+    let Some(floor) = floor else { return Ok(()) };
+    match given_times(append).find(|(_, event_timestamp)| *event_timestamp < floor) {
+        Some((field, event_timestamp)) => Err(StoreError::BelowFloor { field, event_timestamp, floor }),
+        None => Ok(()),
+    }
+}
+
+/// The times that the caller gave, each with the path of its field.
+fn given_times(append: &Append) -> impl Iterator<Item = (String, Timestamp)> {
+    append.streams().iter().enumerate().flat_map(move |(index, stream)| {
+        let prefix = append.field_prefix(index);
+        stream.events.iter().enumerate().filter_map(move |(index, event)| {
+            Some((format!("{prefix}events[{index}].event_timestamp"), event.event_timestamp?))
+        })
+    })
 }
 
 /// The first instant past the months that partitions are made for.

@@ -1,62 +1,86 @@
 use std::time::Duration;
 
+use partita_model::{TenantId, Uuid};
 use sqlx::PgConnection;
-use tokio::time::{Instant, sleep};
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::refusal::Written;
+use super::session::{Session, SessionId};
+use super::transaction::Verdict;
 
 /// How long the fate of a transaction is looked for before its callers are told that it is unknown.
-pub(super) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks.
-pub(super) const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
-/// What `pg_xact_status` answers for an id that was not given out yet: the crash took the transaction with it.
-const INVALID_PARAMETER_VALUE: &str = "22023";
+const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 
-/// What became of a transaction whose COMMIT was not answered.
+/// A transaction whose commit was not answered.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// What it wrote, unless it wrote nothing.
+    pub(super) witness: Option<Witness>,
+    /// What its callers are told if it was committed.
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+/// One event of a transaction: it recorded all of its events or none.
+#[derive(Debug, Clone)]
+pub(super) struct Witness {
+    pub(super) tenant: TenantId,
+    pub(super) event_id: Uuid,
+}
+
+/// What became of a transaction whose commit was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Its events are there.
+    /// Its events are there, and on the synchronous standbys.
     Committed,
     /// It is over, and its events are not there.
     RolledBack,
-    /// Not to be told, or not yet.
+    /// Not to be told in time.
     Unknown,
 }
 
-/// Asks until the transaction is over or the time is up. Its session may outlive the connection, and commit later:
-/// that an event is not there proves nothing while the transaction is in progress.
-pub(super) async fn resolve(connection: &mut PgConnection, written: &Written, until: Instant) -> Fate {
+/// Finds out, on a new connection, what became of a transaction of `lost`. Hands over the connection where it is of
+/// further use.
+pub(super) async fn resolve(
+    options: &PgConnectOptions,
+    lost: SessionId,
+    witness: &Witness,
+) -> (Fate, Option<Session>) {
+    let until = Instant::now() + RESOLVE_TIMEOUT;
     loop {
-        match look(connection, written).await {
-            Ok(Fate::Unknown) if Instant::now() < until => sleep(RESOLVE_PAUSE).await,
-            Ok(fate) => return fate,
-            Err(error) => {
-                tracing::warn!(%error, "the outcome of a commit cannot be looked up");
-                return Fate::Unknown;
+        if let Ok(mut session) = Session::open(options).await {
+            let looked = timeout_at(until, look(&mut session.connection, lost, witness)).await;
+            match looked {
+                Ok(Ok(Fate::Unknown)) | Err(_) => {}
+                Ok(Ok(fate)) => {
+                    tracing::info!(?fate, "the outcome of a commit was looked up");
+                    return (fate, Some(session));
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the outcome of a commit cannot be looked up"),
             }
         }
+        if Instant::now() >= until {
+            return (Fate::Unknown, None);
+        }
+        sleep(RESOLVE_PAUSE).await;
     }
 }
 
-async fn look(connection: &mut PgConnection, written: &Written) -> sqlx::Result<Fate> {
-    let found = sqlx::query_file!(
-        "sql/append/find_outcome.sql",
-        written.transaction_id,
-        written.tenant.as_str(),
-        written.event_id
-    )
-    .fetch_one(connection)
-    .await;
-    match found {
-        Ok(found) if found.recorded => Ok(Fate::Committed),
-        Ok(found) => Ok(match found.status.as_deref() {
-            Some("aborted") => Fate::RolledBack,
-            // Committed after this statement took its snapshot, in progress, or too old to be known.
-            _ => Fate::Unknown,
-        }),
-        Err(error) => match error.as_database_error().and_then(|error| error.code()).as_deref() {
-            Some(INVALID_PARAMETER_VALUE) => Ok(Fate::RolledBack),
-            _ => Err(error),
-        },
+/// A lost session may live on, and commit later: that an event is not there proves something only after its end. So the
+/// session is looked at first, in a statement of its own, and the event after it.
+async fn look(connection: &mut PgConnection, lost: SessionId, witness: &Witness) -> sqlx::Result<Fate> {
+    let over = sqlx::query_file_scalar!("sql/append/is_session_over.sql", lost.pid, lost.started)
+        .fetch_one(&mut *connection)
+        .await?;
+    let recorded =
+        sqlx::query_file_scalar!("sql/append/is_recorded.sql", witness.tenant.as_str(), witness.event_id)
+            .fetch_one(&mut *connection)
+            .await?;
+    if recorded {
+        // The session may have been ended while it waited for a standby: visible here is not yet safe there.
+        sqlx::query_file_scalar!("sql/append/await_standbys.sql").fetch_one(&mut *connection).await?;
+        return Ok(Fate::Committed);
     }
+    Ok(if over { Fate::RolledBack } else { Fate::Unknown })
 }

@@ -2,17 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use partita_model::{Append, Month, Phase};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::doubt::{self, Fate};
+use super::decide::check_floor;
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
-use super::refusal::{Doubt, Failure, Refusal};
-use super::transaction::{self, Verdict};
-use crate::connect::{CONNECT_TIMEOUT, lane_options};
+use super::refusal::{Failure, Refusal};
+use super::transaction::Verdict;
+use super::writer::Writer;
 use crate::partitions::Partitions;
 use crate::{StoreConfig, StoreError};
 
@@ -28,10 +26,7 @@ pub(super) struct Lane {
     queue: Arc<FairQueue<Job>>,
     partitions: Arc<Partitions>,
     tasks: TaskTracker,
-    options: PgConnectOptions,
-    connection: Option<PgConnection>,
-    phase: Phase,
-    months_ahead: u32,
+    writer: Writer,
 }
 
 impl Lane {
@@ -42,15 +37,7 @@ impl Lane {
         partitions: Arc<Partitions>,
         tasks: TaskTracker,
     ) -> Self {
-        Self {
-            queue,
-            partitions,
-            tasks,
-            options: lane_options(&config.database_url),
-            connection: None,
-            phase,
-            months_ahead: config.months_ahead,
-        }
+        Self { queue, partitions, tasks, writer: Writer::new(config, phase) }
     }
 
     /// Works until the queue is closed and empty.
@@ -62,17 +49,13 @@ impl Lane {
                 self.settle(jobs).await;
             }
         }
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::debug!(%error, "lane connection closed with an error");
-        }
+        self.writer.close().await;
     }
 
     /// Commits the batch; a batch that is refused as a whole is tried append by append, so that one poisoned or
     /// contended append fails alone.
     async fn settle(&mut self, jobs: Vec<Job>) {
-        match self.attempt(&jobs).await {
+        match self.commit(&jobs).await {
             Ok(verdicts) => {
                 // From the last to the first: what is put back goes in front, and must keep its order.
                 for (job, verdict) in jobs.into_iter().zip(verdicts).rev() {
@@ -92,7 +75,7 @@ impl Lane {
     async fn settle_alone(&mut self, job: Job) {
         let mut lost = None;
         for _ in 0..RACES_MAX {
-            match self.attempt(std::slice::from_ref(&job)).await {
+            match self.commit(std::slice::from_ref(&job)).await {
                 Ok(mut verdicts) => {
                     if let Some(verdict) = verdicts.pop() {
                         self.deliver(job, verdict);
@@ -141,7 +124,13 @@ impl Lane {
         let partitions = Arc::clone(&self.partitions);
         queue.park();
         self.tasks.spawn(async move {
-            match partitions.make_for_append(&tenant, &months).await {
+            let allowed =
+                partitions.planned_floor(&tenant).await.and_then(|floor| check_floor(job.append(), floor));
+            let made = match allowed {
+                Ok(()) => partitions.make_for_append(&tenant, &months).await,
+                Err(refused) => Err(refused),
+            };
+            match made {
                 Ok(()) => queue.unpark(Some(job)),
                 Err(error) => {
                     job.answer(Err(error));
@@ -151,73 +140,9 @@ impl Lane {
         });
     }
 
-    /// One transaction. A connection that turns out to be dead before the commit is replaced once: the database may
-    /// have restarted since the last batch.
-    async fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
+    async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
         let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
-        let reused = self.connection.is_some();
-        match self.transact(&appends).await {
-            Err(Failure::Unavailable) if reused => self.transact(&appends).await,
-            Err(Failure::InDoubt(doubt)) => self.resolve(doubt).await,
-            outcome => outcome,
-        }
-    }
-
-    /// Finds out, on a new connection, what became of a transaction whose COMMIT was not answered.
-    async fn resolve(&mut self, doubt: Box<Doubt>) -> Result<Vec<Verdict>, Failure> {
-        let Some(written) = &doubt.written else { return Ok(doubt.verdicts) };
-        let until = Instant::now() + doubt::RESOLVE_TIMEOUT;
-        let mut connection = loop {
-            match self.connect().await {
-                Ok(connection) => break connection,
-                Err(_) if Instant::now() < until => sleep(doubt::RESOLVE_PAUSE).await,
-                Err(_) => return Err(Failure::InDoubt(doubt)),
-            }
-        };
-        let fate = doubt::resolve(&mut connection, written, until).await;
-        tracing::info!(?fate, "the outcome of a commit was looked up");
-        match fate {
-            Fate::Committed => {
-                self.connection = Some(connection);
-                Ok(doubt.verdicts)
-            }
-            Fate::RolledBack => {
-                self.connection = Some(connection);
-                Err(Failure::Race { constraint: None, event_id: None })
-            }
-            Fate::Unknown => Err(Failure::InDoubt(doubt)),
-        }
-    }
-
-    async fn transact(&mut self, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        let outcome = transaction::run(&mut connection, self.phase, self.months_ahead, appends).await;
-        // Only a session that is known to be whole is used again.
-        match outcome {
-            Err(Failure::Unavailable | Failure::InDoubt(_) | Failure::Defect) => {}
-            Ok(_)
-            | Err(Failure::Race { .. } | Failure::Busy | Failure::NoPartition | Failure::Refused(_)) => {
-                self.connection = Some(connection);
-            }
-        }
-        outcome
-    }
-
-    async fn connect(&self) -> Result<PgConnection, Failure> {
-        match timeout(CONNECT_TIMEOUT, self.options.connect()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "lane cannot connect");
-                Err(Failure::Unavailable)
-            }
-            Err(_) => {
-                tracing::warn!(timeout_s = CONNECT_TIMEOUT.as_secs(), "lane cannot connect in time");
-                Err(Failure::Unavailable)
-            }
-        }
+        self.writer.commit(&appends).await
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap};
 
-use partita_model::{Append, Appended, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
+use partita_model::{Append, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::PgConnection;
 
 use super::decide::{Head, Recorded, State, TenantState, horizon};
@@ -16,7 +16,7 @@ pub(super) async fn lock_tenants(
     rows.into_iter()
         .map(|row| {
             let floor = row.retention_floor.map(Timestamp::from_datetime);
-            Ok((tenant(row.tenant_id)?, TenantState { last_position: row.last_position, floor }))
+            Ok((tenant(row.tenant_id)?, TenantState::new(row.last_position, floor)))
         })
         .collect()
 }
@@ -108,30 +108,4 @@ async fn find_recorded(
             Ok(((tenant(row.tenant_id)?, row.event_id), recorded))
         })
         .collect()
-}
-
-/// Fills in where a replay's events stand in the feed. A replay that was written while the flag was off has no positions, and its answer has none.
-pub(super) async fn fill_positions(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    replay: &mut [Appended],
-) -> sqlx::Result<()> {
-    let events = || replay.iter().flat_map(|appended| &appended.events);
-    let ids: Vec<Uuid> = events().map(|event| event.event_id).collect();
-    let times = || events().map(|event| event.event_timestamp);
-    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
-    let rows = sqlx::query_file!(
-        "sql/append/find_positions.sql",
-        tenant.as_str(),
-        &ids,
-        first.to_datetime(),
-        last.to_datetime()
-    )
-    .fetch_all(connection)
-    .await?;
-    let positions: HashMap<Uuid, i64> = rows.into_iter().map(|row| (row.event_id, row.position)).collect();
-    for event in replay.iter_mut().flat_map(|appended| &mut appended.events) {
-        event.position = positions.get(&event.event_id).copied();
-    }
-    Ok(())
 }

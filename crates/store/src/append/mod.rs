@@ -1,5 +1,6 @@
 //! Append: lanes that gather what is waiting and commit it as one transaction.
 
+mod cache;
 mod decide;
 mod doubt;
 mod job;
@@ -8,7 +9,9 @@ mod load;
 mod queue;
 mod refusal;
 mod rows;
+mod session;
 mod transaction;
+mod writer;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -1,7 +1,10 @@
-use partita_model::{TenantId, Uuid};
-use sqlx::postgres::PgDatabaseError;
+use partita_model::Uuid;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-use super::transaction::Verdict;
+use super::doubt::Doubt;
+
+/// `pg_terminate_backend`, or a fast shutdown.
+const ADMIN_SHUTDOWN: &str = "57P01";
 
 /// What a failed transaction means for the appends in it.
 #[derive(Debug)]
@@ -22,29 +25,10 @@ pub(super) enum Failure {
     Refused(Refusal),
     /// The database cannot work now; nothing is recorded.
     Unavailable,
-    /// The connection was lost during COMMIT. What was written can be looked for; what was not written needs no
-    /// commit.
+    /// The connection was lost during the commit.
     InDoubt(Box<Doubt>),
     /// The database surprised us.
     Defect,
-}
-
-/// A transaction whose COMMIT was not answered.
-#[derive(Debug)]
-pub(super) struct Doubt {
-    /// What it wrote, unless it wrote nothing.
-    pub(super) written: Option<Written>,
-    /// What its callers are told if it was committed.
-    pub(super) verdicts: Vec<Verdict>,
-}
-
-/// How to recognise what a transaction wrote.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) transaction_id: String,
-    /// One of its events: it wrote all of them or none.
-    pub(super) tenant: TenantId,
-    pub(super) event_id: Uuid,
 }
 
 /// Why the data of an append are refused for good.
@@ -67,12 +51,16 @@ pub(super) fn before_commit(error: &sqlx::Error) -> Failure {
     failure
 }
 
-/// Sorts the error of a COMMIT. An error that PostgreSQL itself reports of it has rolled the transaction back,
-/// unless the session was ended while it waited for a synchronous standby: then the commit stands locally.
+/// Sorts the error of a commit. One that PostgreSQL itself reports has rolled the transaction back; so has the end of a
+/// session by an administrator, who is told of a transaction that was committed already by a warning, not by an error.
+/// Other ends of a session may come after the commit.
 pub(super) fn during_commit(error: &sqlx::Error, doubt: impl FnOnce() -> Doubt) -> Failure {
-    let failure = match database_error(error) {
-        Some(error) if !ends_session(error.code()) => by_sqlstate(error),
-        Some(_) | None => Failure::InDoubt(Box::new(doubt())),
+    let certain = |error: &&PgDatabaseError| {
+        !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) || error.code() == ADMIN_SHUTDOWN
+    };
+    let failure = match database_error(error).filter(certain) {
+        Some(error) => by_sqlstate(error),
+        None => Failure::InDoubt(Box::new(doubt())),
     };
     log(&failure, error);
     failure
@@ -82,10 +70,7 @@ fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error().and_then(|error| error.try_downcast_ref())
 }
 
-fn ends_session(sqlstate: &str) -> bool {
-    sqlstate.starts_with("57P") || sqlstate.starts_with("08") || sqlstate == "57014"
-}
-
+/// Whether the error means that there is no connection, or none any more.
 pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(
         error,

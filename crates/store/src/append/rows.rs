@@ -1,6 +1,5 @@
 use partita_model::{AppendedEvent, AuditContext, NewEvent, StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 /// An event with all that is drawn for it, ready to be written.
 #[derive(Debug)]
@@ -82,14 +81,27 @@ fn audit<'r>(
     column(rows, |row| value(row.context).as_deref())
 }
 
-/// Writes a batch to both tables, and moves its tenants and streams on. Gives the transaction's id.
+/// Where a tenant of a batch stands.
+#[derive(Debug)]
+pub(super) struct TenantRow<'a> {
+    pub tenant: &'a TenantId,
+    /// The last position that the batch was decided on.
+    pub base_position: i64,
+    /// The last position after it.
+    pub last_position: i64,
+    /// The least timestamp of its events.
+    pub first_timestamp: Timestamp,
+}
+
+/// Writes a batch to both tables, and moves its tenants and streams on. Gives whether the tenants stood where the batch
+/// believes (nothing was written otherwise), and the database's clock.
 pub(super) async fn record_dual(
     connection: &mut PgConnection,
     rows: &[NewRow<'_>],
-    tenants: &[(&TenantId, i64)],
+    tenants: &[TenantRow<'_>],
     streams: &[StreamRow<'_>],
-) -> sqlx::Result<String> {
-    sqlx::query_file_scalar!(
+) -> sqlx::Result<(bool, Timestamp)> {
+    let recorded = sqlx::query_file!(
         "sql/append/record_dual.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
@@ -114,26 +126,26 @@ pub(super) async fn record_dual(
         &column(rows, |row| row.event_timestamp.to_datetime()),
         &column(rows, |row| row.created_at.to_datetime()),
         &column(rows, |row| row.position) as _,
-        &column(tenants, |(tenant, _)| tenant.as_str()) as _,
-        &column(tenants, |(_, last_position)| *last_position),
+        &column(tenants, |row| row.tenant.as_str()) as _,
+        &column(tenants, |row| row.base_position),
+        &column(tenants, |row| row.last_position),
+        &column(tenants, |row| row.first_timestamp.to_datetime()),
         &column(streams, |row| row.tenant.as_str()) as _,
         &column(streams, |row| row.stream.aggregate_type()) as _,
         &column(streams, |row| row.stream.aggregate_id()) as _,
         &column(streams, |row| row.version.get()),
         &column(streams, |row| row.last_hash.as_str()) as _,
-        &column::<_, OffsetDateTime>(streams, |row| row.first_timestamp.to_datetime()),
-        &column::<_, OffsetDateTime>(streams, |row| row.last_timestamp.to_datetime()),
+        &column(streams, |row| row.first_timestamp.to_datetime()),
+        &column(streams, |row| row.last_timestamp.to_datetime()),
     )
     .fetch_one(connection)
-    .await
+    .await?;
+    Ok((recorded.holds, Timestamp::from_datetime(recorded.now)))
 }
 
-/// Writes a batch to the legacy table alone. Gives the transaction's id.
-pub(super) async fn record_legacy(
-    connection: &mut PgConnection,
-    rows: &[NewRow<'_>],
-) -> sqlx::Result<String> {
-    sqlx::query_file_scalar!(
+/// Writes a batch to the legacy table alone.
+pub(super) async fn record_legacy(connection: &mut PgConnection, rows: &[NewRow<'_>]) -> sqlx::Result<()> {
+    sqlx::query_file!(
         "sql/append/record_legacy.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
@@ -158,6 +170,7 @@ pub(super) async fn record_legacy(
         &column(rows, |row| row.event_timestamp.to_datetime()),
         &column(rows, |row| row.created_at.to_datetime()),
     )
-    .fetch_one(connection)
-    .await
+    .execute(connection)
+    .await?;
+    Ok(())
 }

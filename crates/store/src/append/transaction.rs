@@ -1,12 +1,15 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use partita_model::{Append, Appended, Phase, TenantId};
 use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
 
+use super::cache::Cache;
 use super::decide::{Decision, State};
-use super::load::{fill_positions, load, lock_tenants};
-use super::refusal::{Doubt, Failure, Written, before_commit, during_commit};
-use super::rows::{NewRow, StreamRow, record_dual, record_legacy};
+use super::doubt::{Doubt, Witness};
+use super::load::{load, lock_tenants};
+use super::refusal::{Failure, before_commit, during_commit};
+use super::rows::{NewRow, StreamRow, TenantRow, record_dual, record_legacy};
 use crate::StoreError;
 
 /// What became of one append of a batch that was committed.
@@ -20,6 +23,42 @@ pub(super) enum Verdict {
     UnknownTenant,
 }
 
+/// Records a batch by one statement that is its own transaction, decided from what the lane remembers. `None` when that
+/// is not enough for it: something is not remembered, an append is not simply to be recorded, or somebody else has
+/// appended meanwhile. Nothing is written then.
+///
+/// # Errors
+/// Nothing is recorded, unless the failure says that it is in doubt.
+pub(super) async fn run_remembered(
+    connection: &mut PgConnection,
+    cache: &mut Cache,
+    months_ahead: u32,
+    appends: &[&Append],
+) -> Result<Option<Vec<Verdict>>, Failure> {
+    let at = Instant::now();
+    let Some(mut state) = cache.state(appends, months_ahead, at) else { return Ok(None) };
+    let batch = Batch::decide(&mut state, Phase::Dual, appends);
+    let recordable = |verdict: &Verdict| matches!(verdict, Verdict::Answer(Ok(_)));
+    if !batch.verdicts.iter().all(recordable) {
+        return Ok(None);
+    }
+    let tenants = batch.tenants(&state);
+    match record_dual(connection, &batch.rows, &tenants, &batch.streams).await {
+        Ok((true, now)) => {
+            let verdicts = batch.verdicts;
+            cache.learn_clock(now);
+            cache.learn(state);
+            Ok(Some(verdicts))
+        }
+        Ok((false, now)) => {
+            cache.learn_clock(now);
+            cache.distrust(appends, at);
+            Ok(None)
+        }
+        Err(error) => Err(during_commit(&error, || batch.doubt())),
+    }
+}
+
 /// Runs a batch as one transaction: lock the tenants, look where streams stand, decide, write, commit. Either all
 /// appends that were decided to be recorded are, or none.
 ///
@@ -27,91 +66,125 @@ pub(super) enum Verdict {
 /// Nothing is recorded, unless the failure says that it is in doubt.
 pub(super) async fn run(
     connection: &mut PgConnection,
+    cache: &mut Cache,
     phase: Phase,
     months_ahead: u32,
     appends: &[&Append],
 ) -> Result<Vec<Verdict>, Failure> {
     let mut transaction = connection.begin().await.map_err(|error| before_commit(&error))?;
-    match decide_and_write(&mut transaction, phase, months_ahead, appends).await {
-        Ok((verdicts, written)) => match transaction.commit().await {
-            Ok(()) => Ok(verdicts),
-            Err(error) => Err(during_commit(&error, || Doubt { written, verdicts })),
-        },
-        Err(error) => {
-            let failure = before_commit(&error);
-            // When this fails too the session is gone, and PostgreSQL has rolled back by itself.
-            if let Err(error) = transaction.rollback().await {
-                tracing::debug!(%error, "rollback failed");
-            }
-            Err(failure)
+    let mut state = match look(&mut transaction, phase, months_ahead, appends).await {
+        Ok(state) => state,
+        Err(error) => return Err(roll_back(transaction, before_commit(&error)).await),
+    };
+    cache.learn_clock(state.now);
+    let batch = Batch::decide(&mut state, phase, appends);
+    let written = match phase {
+        _ if batch.rows.is_empty() => Ok(true),
+        Phase::Legacy => record_legacy(&mut transaction, &batch.rows).await.map(|()| true),
+        Phase::Dual => {
+            let tenants = batch.tenants(&state);
+            record_dual(&mut transaction, &batch.rows, &tenants, &batch.streams).await.map(|(holds, _)| holds)
         }
+    };
+    match written {
+        Ok(true) => {}
+        // The tenants are locked: only a floor that was raised before can make a difference.
+        Ok(false) => {
+            return Err(roll_back(transaction, Failure::Race { constraint: None, event_id: None }).await);
+        }
+        Err(error) => return Err(roll_back(transaction, before_commit(&error)).await),
     }
+    if let Err(error) = transaction.commit().await {
+        return Err(during_commit(&error, || batch.doubt()));
+    }
+    let verdicts = batch.verdicts;
+    cache.learn(state);
+    Ok(verdicts)
 }
 
-async fn decide_and_write(
+async fn look(
     connection: &mut PgConnection,
     phase: Phase,
     months_ahead: u32,
     appends: &[&Append],
-) -> sqlx::Result<(Vec<Verdict>, Option<Written>)> {
+) -> sqlx::Result<State> {
     let tenants = match phase {
         Phase::Legacy => HashMap::new(),
         Phase::Dual => lock_tenants(connection, appends).await?,
     };
-    let mut state = load(connection, phase, months_ahead, tenants, appends).await?;
-
-    let mut rows: Vec<NewRow<'_>> = Vec::new();
-    let mut streams: Vec<StreamRow<'_>> = Vec::new();
-    let mut verdicts = Vec::with_capacity(appends.len());
-    for append in appends {
-        // A refused append must not make partitions: an unknown tenant's is decided before they are made.
-        let known = phase == Phase::Legacy || state.tenants.contains_key(append.tenant());
-        verdicts.push(match state.decide(append, &rows) {
-            Decision::Record { .. } if !known => Verdict::UnknownTenant,
-            Decision::Record { rows: new, streams: moved } => {
-                let answer = answer(append, &new);
-                rows.extend(new);
-                merge(&mut streams, moved);
-                Verdict::Answer(Ok(answer))
-            }
-            Decision::Replay(mut replay) => {
-                if phase == Phase::Dual && known {
-                    fill_positions(connection, append.tenant(), &mut replay).await?;
-                }
-                Verdict::Answer(Ok(replay))
-            }
-            Decision::Defer => Verdict::Defer,
-            Decision::Refuse(refused) => Verdict::Answer(Err(refused)),
-        });
-    }
-    let written = match rows.first() {
-        None => None,
-        Some(first) => {
-            let (tenant, event_id) = (first.tenant.clone(), first.event_id);
-            let transaction_id = write(connection, phase, &state, &rows, &streams).await?;
-            Some(Written { transaction_id, tenant, event_id })
-        }
-    };
-    Ok((verdicts, written))
+    load(connection, phase, months_ahead, tenants, appends).await
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    phase: Phase,
-    state: &State,
-    rows: &[NewRow<'_>],
-    streams: &[StreamRow<'_>],
-) -> sqlx::Result<String> {
-    match phase {
-        Phase::Legacy => record_legacy(connection, rows).await,
-        Phase::Dual => {
-            let drawn: BTreeSet<&TenantId> = rows.iter().map(|row| row.tenant).collect();
-            let drawn: Vec<_> = drawn
-                .into_iter()
-                .filter_map(|tenant| Some((tenant, state.tenants.get(tenant)?.last_position)))
-                .collect();
-            record_dual(connection, rows, &drawn, streams).await
+async fn roll_back(transaction: sqlx::PgTransaction<'_>, failure: Failure) -> Failure {
+    // When this fails too the session is gone, and PostgreSQL has rolled back by itself.
+    if let Err(error) = transaction.rollback().await {
+        tracing::debug!(%error, "rollback failed");
+    }
+    failure
+}
+
+/// What is to be written for a batch, and what its callers are told once it is.
+struct Batch<'a> {
+    rows: Vec<NewRow<'a>>,
+    streams: Vec<StreamRow<'a>>,
+    verdicts: Vec<Verdict>,
+}
+
+impl<'a> Batch<'a> {
+    fn decide(state: &mut State, phase: Phase, appends: &[&'a Append]) -> Self {
+        let mut batch = Self { rows: Vec::new(), streams: Vec::new(), verdicts: Vec::new() };
+        for append in appends {
+            // A refused append must not make partitions: an unknown tenant's is decided before they are made.
+            let known = phase == Phase::Legacy || state.tenants.contains_key(append.tenant());
+            let verdict = match state.decide(append, &batch.rows) {
+                Decision::Record { .. } if !known => Verdict::UnknownTenant,
+                Decision::Record { rows, streams } => {
+                    let answer = answer(append, &rows);
+                    batch.rows.extend(rows);
+                    batch.merge(streams);
+                    Verdict::Answer(Ok(answer))
+                }
+                Decision::Replay(replay) => Verdict::Answer(Ok(replay)),
+                Decision::Defer => Verdict::Defer,
+                Decision::Refuse(refused) => Verdict::Answer(Err(refused)),
+            };
+            batch.verdicts.push(verdict);
         }
+        batch
+    }
+
+    /// One row a stream: a statement cannot update the same one twice.
+    fn merge(&mut self, streams: Vec<StreamRow<'a>>) {
+        for row in streams {
+            let same =
+                |earlier: &&mut StreamRow<'_>| earlier.tenant == row.tenant && earlier.stream == row.stream;
+            match self.streams.iter_mut().find(same) {
+                Some(earlier) => earlier.extend(row),
+                None => self.streams.push(row),
+            }
+        }
+    }
+
+    /// The tenants written to, in the order in which everybody locks them.
+    fn tenants(&self, state: &State) -> Vec<TenantRow<'a>> {
+        let mut tenants: BTreeMap<&'a TenantId, TenantRow<'a>> = BTreeMap::new();
+        for row in &self.rows {
+            let Some(found) = state.tenants.get(row.tenant) else { continue };
+            let tenant = tenants.entry(row.tenant).or_insert(TenantRow {
+                tenant: row.tenant,
+                base_position: found.base_position,
+                last_position: found.last_position,
+                first_timestamp: row.event_timestamp,
+            });
+            tenant.first_timestamp = tenant.first_timestamp.min(row.event_timestamp);
+        }
+        tenants.into_values().collect()
+    }
+
+    fn doubt(self) -> Doubt {
+        let witness = self.rows.first();
+        let witness = witness.map(|row| Witness { tenant: row.tenant.clone(), event_id: row.event_id });
+        Doubt { witness, verdicts: self.verdicts }
     }
 }
 
@@ -124,16 +197,4 @@ fn answer(append: &Append, rows: &[NewRow<'_>]) -> Vec<Appended> {
         .iter()
         .map(|stream| Appended { events: take(stream.events.len()), replayed: false })
         .collect()
-}
-
-/// One row a stream: a statement cannot update the same one twice.
-fn merge<'a>(streams: &mut Vec<StreamRow<'a>>, moved: Vec<StreamRow<'a>>) {
-    for row in moved {
-        let same =
-            |earlier: &&mut StreamRow<'_>| earlier.tenant == row.tenant && earlier.stream == row.stream;
-        match streams.iter_mut().find(same) {
-            Some(earlier) => earlier.extend(row),
-            None => streams.push(row),
-        }
-    }
 }

@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use partita_model::{Month, TenantId};
+use partita_model::{Month, TenantId, Timestamp};
 use time::OffsetDateTime;
 
+use super::maintain::Step;
 use super::{Partitions, is_contention, months, store_error};
 use crate::StoreError;
 
@@ -56,6 +57,16 @@ impl Partitions {
         }
     }
 
+    /// The floor that a tenant has, or will have once its partitions are made.
+    pub(crate) async fn planned_floor(&self, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
+        let refused = |error: sqlx::Error| store_error(&error, Some(tenant));
+        let raised = self.plan(tenant, &self.defaults()).await.map_err(refused)?.iter().find_map(raised_to);
+        match raised {
+            Some(floor) => Ok(Some(floor)),
+            None => Ok(self.floor(tenant).await.map_err(refused)?.flatten()),
+        }
+    }
+
     async fn make(&self, tenant: &TenantId, wanted: &[Month]) -> sqlx::Result<i32> {
         let missing = sqlx::query_file_scalar!(
             "sql/partitions/create_missing_months.sql",
@@ -66,10 +77,8 @@ impl Partitions {
         .fetch_one(&self.pool)
         .await?;
         // A new tenant has its floor before it has events, so that the first one already obeys it.
-        for step in self.plan(tenant, &self.defaults()).await? {
-            if let super::maintain::Step::RaiseFloor { to, .. } = step {
-                self.raise_floor(tenant, to).await?;
-            }
+        if let Some(floor) = self.plan(tenant, &self.defaults()).await?.iter().find_map(raised_to) {
+            self.raise_floor(tenant, floor).await?;
         }
         if wanted.is_empty() {
             return Ok(missing);
@@ -84,5 +93,12 @@ impl Partitions {
         .fetch_optional(&self.pool)
         .await?;
         Ok(missing + dated.unwrap_or_default())
+    }
+}
+
+fn raised_to(step: &Step) -> Option<Timestamp> {
+    match step {
+        Step::RaiseFloor { to, .. } => Some(*to),
+        Step::CreateTenant | Step::CreateMonth(_) | Step::Finalize(_) | Step::DropMonth(_) => None,
     }
 }

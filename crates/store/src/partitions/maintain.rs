@@ -1,8 +1,10 @@
 use partita_model::{TenantId, Timestamp};
+use tracing::Instrument;
 
 use super::ddl::{self, PartitionName};
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, Partitions, TenantMaintenance, months, store_error,
+    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, months,
+    store_error,
 };
 use crate::StoreError;
 
@@ -47,10 +49,11 @@ impl Partitions {
         request: &MaintenanceRequest,
     ) -> Result<TenantMaintenance, StoreError> {
         let (this, tenant, request) = (self.clone(), tenant.clone(), *request);
-        let run = self.tasks.spawn(async move {
+        let work = async move {
             let done = this.run(&tenant, &request).await;
             done.map_err(|error| store_error(&error, Some(&tenant)))
-        });
+        };
+        let run = self.tasks.spawn(work.in_current_span());
         run.await.unwrap_or_else(|error| {
             tracing::error!(%error, "partition maintenance was cut off");
             Err(StoreError::Internal)
@@ -100,6 +103,9 @@ impl Partitions {
         }
         let retention_floor = self.floor(tenant).await?.flatten();
         let partitions = self.sizes(Some(tenant), None, i64::from(u32::MAX)).await?;
+        if !request.validate_only {
+            name_created(&mut actions, &partitions);
+        }
         Ok(TenantMaintenance { actions, retention_floor, partitions })
     }
 
@@ -178,5 +184,14 @@ impl Partitions {
         sqlx::query_file_scalar!("sql/partitions/find_attached.sql", tenant.as_str(), partition_name)
             .fetch_optional(&self.pool)
             .await
+    }
+}
+
+/// Fills in the names of months whose tenant had no number yet, and so no names, when the plan was made.
+fn name_created(actions: &mut [PartitionAction], partitions: &[PartitionSize]) {
+    for action in actions.iter_mut().filter(|action| action.kind == ActionKind::Created) {
+        if let Some(leaf) = partitions.iter().find(|leaf| Some(leaf.range_start) == action.range_start) {
+            action.partition_name.clone_from(&leaf.partition_name);
+        }
     }
 }

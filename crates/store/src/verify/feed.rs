@@ -1,4 +1,6 @@
-use partita_model::{ChainFault, RecordedEvent, StreamId, TenantId, Uuid, Version, is_intact, is_partita_hash};
+use partita_model::{
+    ChainFault, RecordedEvent, StreamId, TenantId, Uuid, Version, is_intact, is_partita_hash,
+};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -36,7 +38,7 @@ struct Compared {
     event_timestamp: OffsetDateTime,
     created_at: OffsetDateTime,
     position: i64,
-    last_position: Option<i64>,
+    is_drawn: bool,
     is_in_legacy: bool,
     is_same: bool,
     is_covered: bool,
@@ -101,7 +103,7 @@ impl Feed {
         if self.after.0 == row.position {
             step.findings.push(row.finding(ChainTable::Partitioned, Fault::PositionRepeated));
         }
-        if row.last_position.is_some_and(|last| row.position > last) {
+        if !row.is_drawn {
             step.findings.push(row.finding(ChainTable::Partitioned, Fault::PositionUnknown));
             return None;
         }
@@ -130,7 +132,8 @@ impl Feed {
 
     /// The last live position so far, and when it was drawn; before the first, when the tenant was registered.
     fn last_live(&self) -> (i64, OffsetDateTime) {
-        let begin = self.registered.iter().flatten().next().map_or(EVER.0, |registered| registered.created_at);
+        let begin =
+            self.registered.iter().flatten().next().map_or(EVER.0, |registered| registered.created_at);
         self.last.unwrap_or((0, begin))
     }
 

@@ -46,7 +46,7 @@ pub enum Fault {
     },
     /// Another event stands at its position as well.
     PositionRepeated,
-    /// Its position lies behind the last one that was drawn.
+    /// Its position was never drawn: it lies behind the tenant's last one, live or of history.
     PositionUnknown,
 }
 
@@ -57,7 +57,9 @@ impl fmt::Display for Fault {
             Self::NoCopy => f.write_str("this table lacks the event, the other one has it"),
             Self::CopyDiffers => f.write_str("the copies of the event in the two tables differ"),
             Self::Unrecorded => f.write_str("the stream's record does not cover the event"),
-            Self::PositionMissing { first, last } if first == last => write!(f, "position {first} is missing"),
+            Self::PositionMissing { first, last } if first == last => {
+                write!(f, "position {first} is missing")
+            }
             Self::PositionMissing { first, last } => write!(f, "positions {first} to {last} are missing"),
             Self::PositionRepeated => f.write_str("another event has its position as well"),
             Self::PositionUnknown => f.write_str("its position was never drawn"),

@@ -20,9 +20,12 @@ struct Gap {
 impl Gaps {
     /// Adds a gap behind the others. When there are too many, the last one is widened instead.
     pub(super) fn push(&mut self, from: OffsetDateTime, to: Option<OffsetDateTime>) {
-        match self.0.last_mut().filter(|_| self.0.len() == GAPS_MAX) {
-            Some(last) => last.to = to,
-            None => self.0.push(Gap { from, to }),
+        if self.0.len() == GAPS_MAX
+            && let Some(last) = self.0.last_mut()
+        {
+            last.to = to;
+        } else {
+            self.0.push(Gap { from, to });
         }
     }
 

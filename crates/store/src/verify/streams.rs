@@ -1,13 +1,15 @@
 use std::collections::VecDeque;
 
 use partita_model::{
-    ChainCheck, Checked, Direction, Phase, ReadStream, RecordedEvent, StreamId, TenantId, Uuid, Version,
+    ChainCheck, Checked, Direction, Phase, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp, Uuid,
+    Version,
 };
 use sqlx::PgPool;
 
 use super::feed::find_floor;
 use super::gaps::Gaps;
 use super::{ChainFinding, ChainStep, ChainTable, Fault};
+use crate::positions::find_positions;
 use crate::read::store_error;
 use crate::{StoreError, StreamReader};
 
@@ -45,11 +47,7 @@ impl Streams {
     }
 
     /// Follows the next events; `None` after the last.
-    pub(super) async fn step(
-        &mut self,
-        pool: &PgPool,
-        gaps: &Gaps,
-    ) -> Result<Option<ChainStep>, StoreError> {
+    pub(super) async fn step(&mut self, pool: &PgPool, gaps: &Gaps) -> Result<Option<ChainStep>, StoreError> {
         let mut step = ChainStep::default();
         let mut read = 0;
         while read < STEP_EVENTS && step.streams < STREAMS_A_STEP_MAX {
@@ -79,7 +77,8 @@ impl Streams {
         if self.listed.is_empty() {
             self.listed = self.list(pool).await.map_err(|error| store_error(&error))?;
             if let Some(last) = self.listed.back() {
-                let (aggregate_type, aggregate_id) = (last.stream.aggregate_type(), last.stream.aggregate_id());
+                let (aggregate_type, aggregate_id) =
+                    (last.stream.aggregate_type(), last.stream.aggregate_id());
                 self.after = (aggregate_type.to_owned(), aggregate_id.to_owned());
             }
         }
@@ -136,27 +135,21 @@ impl Streams {
             return Ok(());
         }
         let suspects: Vec<_> = events.iter().filter(|event| gaps.may_hold(event, None)).collect();
-        let times = || suspects.iter().map(|event| event.event_timestamp);
-        let (Some(least), Some(greatest)) = (times().min(), times().max()) else { return Ok(()) };
+        if suspects.is_empty() {
+            return Ok(());
+        }
         let ids: Vec<Uuid> = suspects.iter().map(|event| event.event_id).collect();
-        let copied: Vec<Uuid> = sqlx::query_file!(
-            "sql/append/find_positions.sql",
-            self.tenant.as_str(),
-            &ids,
-            least.to_datetime(),
-            greatest.to_datetime()
-        )
-        .fetch_all(pool)
-        .await?
-        .into_iter()
-        .map(|row| row.event_id)
-        .collect();
+        let timestamps: Vec<Timestamp> = suspects.iter().map(|event| event.event_timestamp).collect();
+        let copied = find_positions(pool, &self.tenant, &ids, &timestamps).await?;
         // Read after the copies were looked for: a copy that expired meanwhile lies below it.
         let floor = find_floor(pool, &self.tenant).await?;
-        let uncopied =
-            suspects.iter().filter(|event| gaps.may_hold(event, floor) && !copied.contains(&event.event_id));
-        step.findings
-            .extend(uncopied.map(|event| finding(&event.stream, event.version, ChainTable::Partitioned, Fault::NoCopy)));
+        let uncopied = suspects
+            .iter()
+            .filter(|event| gaps.may_hold(event, floor) && !copied.contains_key(&event.event_id));
+        step.findings.extend(
+            uncopied
+                .map(|event| finding(&event.stream, event.version, ChainTable::Partitioned, Fault::NoCopy)),
+        );
         Ok(())
     }
 }
@@ -174,7 +167,9 @@ impl Walk {
             match self.check.next(event) {
                 Checked::Verified => step.verified += 1,
                 Checked::Foreign => step.foreign += 1,
-                Checked::Broken(fault) => step.findings.push(self.finding(event.version, Fault::Chain(fault))),
+                Checked::Broken(fault) => {
+                    step.findings.push(self.finding(event.version, Fault::Chain(fault)));
+                }
             }
         }
     }

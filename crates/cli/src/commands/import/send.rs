@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use partita_model::Timestamp;
-use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::expected_version::{Any, Expected};
 use partita_proto::v1::{AppendRequest, AppendResponse, AuditContext, ErrorReason, ExpectedVersion};
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use tonic::transport::Channel;
 
 use crate::client::{self, Refusal};
 use crate::commands::import::line::{ImportEvent, StreamKey};
+use crate::commands::import::pipe::Pipe;
 use crate::commands::import::queue::Group;
 use crate::commands::import::step::{Step, step};
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Sends groups; one an append, or more where the server does not take it whole.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
-    client: EventStoreServiceClient<Channel>,
+    pipe: Pipe,
 }
 
 /// What became of a group.
@@ -49,11 +49,11 @@ pub(super) struct RefusedEvent {
 
 impl Sender {
     pub(super) fn new(channel: Channel) -> Self {
-        Self { client: client::events(channel) }
+        Self { pipe: Pipe::new(channel) }
     }
 
     /// Sends a group. Parts are settled one after the other, in order: no event overtakes an earlier one.
-    pub(super) async fn send(mut self, group: Group) -> Outcome {
+    pub(super) async fn send(self, group: Group) -> Outcome {
         let Group { stream, context, events } = group;
         let mut outcome = Outcome::new(stream.clone());
         // The next part is the last of the list.
@@ -89,7 +89,7 @@ impl Sender {
 
     /// One append, repeated while that helps. Every event has an id, so no repetition records it twice.
     async fn append(
-        &mut self,
+        &self,
         stream: &StreamKey,
         context: &AuditContext,
         events: &[ImportEvent],
@@ -105,8 +105,8 @@ impl Sender {
         let give_up = Instant::now() + PATIENCE;
         let mut pause = PAUSE_MIN;
         loop {
-            let status = match self.client.append(client::append_request(request.clone())).await {
-                Ok(response) => return Ok(response.into_inner()),
+            let status = match self.pipe.append(request.clone()).await {
+                Ok(response) => return Ok(response),
                 Err(status) => status,
             };
             let refusal = Refusal::from(status.clone());

@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+use partita_model::Append;
+use partita_proto::v1;
+use partita_store::{Store, StoreError};
+use tonic::{Request, Response, Status};
+
+use crate::append::hand_over;
+use crate::deadline::CallDeadline;
+use crate::status::refuse;
+
+/// Appends to several streams of one tenant, to all of them or to none.
+pub(crate) async fn append_streams(
+    store: &Store,
+    append_timeout: Duration,
+    request: Request<v1::AppendStreamsRequest>,
+) -> Result<Response<v1::AppendStreamsResponse>, Status> {
+    let call_deadline = CallDeadline::of(request.extensions());
+    let append = Append::parse_streams(request.into_inner().into())
+        .map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
+    let appended = hand_over(store, append_timeout, call_deadline, append).await?;
+    Ok(Response::new(appended.into()))
+}

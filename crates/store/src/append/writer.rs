@@ -1,0 +1,120 @@
+use partita_model::{Append, Phase};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
+
+use super::cache::Cache;
+use super::doubt::{self, Doubt, Fate};
+use super::refusal::Failure;
+use super::session::{Session, SessionId};
+use super::transaction::{self, Verdict};
+use crate::StoreConfig;
+use crate::connect::lane_options;
+
+/// What a lane writes with: its connection, which comes and goes, and what it remembers.
+pub(super) struct Writer {
+    options: PgConnectOptions,
+    session: Option<Session>,
+    cache: Cache,
+    phase: Phase,
+    months_ahead: u32,
+}
+
+impl Writer {
+    pub(super) fn new(config: &StoreConfig, phase: Phase) -> Self {
+        Self {
+            options: lane_options(&config.database_url),
+            session: None,
+            cache: Cache::default(),
+            phase,
+            months_ahead: config.months_ahead,
+        }
+    }
+
+    /// Commits a batch as one transaction. One whose connection turns out to be dead is run again on a new one: the
+    /// database may have restarted since the last batch.
+    ///
+    /// # Errors
+    /// Nothing is recorded, unless the failure says that it is in doubt.
+    pub(super) async fn commit(&mut self, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
+        let reused = self.session.is_some();
+        let outcome = match self.transact(appends).await {
+            Err(Failure::Unavailable) if reused => self.transact(appends).await,
+            outcome => outcome,
+        };
+        if outcome.is_err() {
+            // What is remembered may be why: look before the next attempt.
+            self.cache.distrust(appends, Instant::now());
+        }
+        outcome
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(session) = self.session
+            && let Err(error) = session.connection.close().await
+        {
+            tracing::debug!(%error, "lane connection closed with an error");
+        }
+    }
+
+    async fn transact(&mut self, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.options).await?,
+        };
+        session.wake().await?;
+        let outcome = self.run(&mut session.connection, appends).await;
+        match outcome {
+            Err(Failure::InDoubt(doubt)) => self.resolve(session.id, doubt, appends).await,
+            // Only a session that is known to be whole is used again.
+            Err(Failure::Unavailable | Failure::Defect) => outcome,
+            Ok(_)
+            | Err(Failure::Race { .. } | Failure::Busy | Failure::NoPartition | Failure::Refused(_)) => {
+                self.session = Some(session);
+                outcome
+            }
+        }
+    }
+
+    /// From memory where that is enough; else with a look.
+    async fn run(
+        &mut self,
+        connection: &mut PgConnection,
+        appends: &[&Append],
+    ) -> Result<Vec<Verdict>, Failure> {
+        let (cache, months_ahead) = (&mut self.cache, self.months_ahead);
+        if self.phase == Phase::Dual
+            && let Some(done) = transaction::run_remembered(connection, cache, months_ahead, appends).await?
+        {
+            return Ok(done);
+        }
+        transaction::run(connection, cache, self.phase, months_ahead, appends).await
+    }
+
+    /// Finds out what became of a transaction whose commit was not answered; one that came to nothing is run again.
+    async fn resolve(
+        &mut self,
+        lost: SessionId,
+        doubt: Box<Doubt>,
+        appends: &[&Append],
+    ) -> Result<Vec<Verdict>, Failure> {
+        self.cache = Cache::default();
+        let Some(witness) = &doubt.witness else { return Ok(doubt.verdicts) };
+        let (fate, session) = doubt::resolve(&self.options, lost, witness).await;
+        match (fate, session) {
+            (Fate::Committed, session) => {
+                self.session = session;
+                Ok(doubt.verdicts)
+            }
+            (Fate::RolledBack, Some(mut session)) => {
+                let outcome = self.run(&mut session.connection, appends).await;
+                if outcome.is_ok() {
+                    self.session = Some(session);
+                }
+                outcome
+            }
+            (Fate::RolledBack, None) => Err(Failure::Unavailable),
+            (Fate::Unknown, _) => Err(Failure::InDoubt(doubt)),
+        }
+    }
+}
