@@ -83,8 +83,8 @@ impl Postgres {
         .await
     }
 
-    /// Removes a database whoever is still connected to it, and does not wait: PostgreSQL waits for sessions that are
-    /// just being opened, and whoever opens them may be the caller's own runtime.
+    /// Removes a database whoever is still connected to it, and does not wait: PostgreSQL waits for sessions that
+    /// are just being opened, and it may be the caller's own runtime that opens them.
     pub(crate) fn remove(&'static self, name: &str) {
         let statement = format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#);
         // One that stays is in nobody's way: no other test has its name.

@@ -7,17 +7,17 @@ use partita_server::{ServeError, ServerConfig, serve};
 use partita_store::{Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::TestDatabase;
 
 /// A service in this process on a free port, with a store of its own: as far as the database can tell, a process of
-/// its own. Several may serve one database. It ends with the runtime of its test, or by [`stop`](Self::stop).
+/// its own. Several may serve one database. Dropped, it stops serving; [`stop`](Self::stop) waits for the end.
 pub struct TestServer {
     store: Store,
     channel: Channel,
-    shutdown: CancellationToken,
+    shutdown: DropGuard,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -49,7 +49,7 @@ impl TestServer {
         let server_config = ServerConfig { ping_interval: Duration::from_millis(200), ..Default::default() };
         let served = serve(listener, store.clone(), server_config, shutdown.clone());
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Self { store, channel, shutdown, serving: tokio::spawn(served) }
+        Self { store, channel, shutdown: shutdown.drop_guard(), serving: tokio::spawn(served) }
     }
 
     /// A connection for clients of other services.
@@ -69,8 +69,9 @@ impl TestServer {
 
     /// Shuts down as a process does: drains, then closes its connections to the database.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        self.serving.await.unwrap().unwrap();
-        self.store.close().await;
+        let Self { store, shutdown, serving, channel: _ } = self;
+        drop(shutdown);
+        serving.await.unwrap().unwrap();
+        store.close().await;
     }
 }

@@ -115,12 +115,14 @@ async fn a_thousand_appends_wait_in_flight_and_are_all_recorded() {
     let server = TestServer::start(&database, true).await;
     server.append("acme", "order", "first").event("First").ok().await;
     let mut pipeline = Pipeline::open(&server).await;
-    // While another session holds the tenant, nothing of it can be recorded; but the other tenant goes on.
+    let appends: Vec<_> =
+        (1..=1_000).map(|stream| append(&server, &stream.to_string(), no_stream(), Uuid::new_v4())).collect();
+    // While another session holds the tenant, nothing of it can be recorded.
     let mut other = database.connect().await;
     let hold = "BEGIN; SELECT FROM event_store_tenant WHERE tenant_id = 'acme' FOR UPDATE";
     sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
-    for sequence in 1..=1_000 {
-        pipeline.send(sequence, append(&server, &sequence.to_string(), no_stream(), Uuid::new_v4()));
+    for (sequence, append) in (1..).zip(appends) {
+        pipeline.send(sequence, append);
     }
     // Answered, although it was sent behind them: it is wrong in itself. So the others were read.
     pipeline.send(1_001, AppendRequest::default());
@@ -236,7 +238,9 @@ async fn a_server_that_shuts_down_answers_what_is_in_flight_and_says_why_it_ends
 async fn a_call_whose_deadline_passes_ends_and_says_what_may_be_assumed() {
     let database = TestDatabase::new().await;
     let server = TestServer::start(&database, true).await;
-    let mut pipeline = Pipeline::open_for(&server, Some(Duration::from_millis(300))).await;
+    // The tenant's partitions take a while; they are made before the time runs.
+    server.append("acme", "order", "0").event("First").ok().await;
+    let mut pipeline = Pipeline::open_for(&server, Some(Duration::from_millis(1_500))).await;
     pipeline.send(1, append(&server, "1", any(), Uuid::new_v4()));
     recorded(&pipeline.answers(1).await[0].1);
     let refusal = Refusal::from(pipeline.answer().await.unwrap_err());

@@ -4,7 +4,7 @@ use partita_proto::v1::expected_version::Expected;
 use partita_proto::v1::{
     AppendStreamsRequest, AppendStreamsResponse, AuditContext, ExpectedVersion, NewEvent, StreamAppend,
 };
-use partita_tests::{Refusal, TestDatabase, TestServer, any, exact, no_stream, stream_exists};
+use partita_tests::{Refusal, TestDatabase, TestServer, any, at, exact, no_stream, stream_exists};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -138,6 +138,23 @@ async fn what_is_wrong_is_named_by_its_place_in_the_list() {
         );
     }
     assert_eq!(database.count("event_store").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_below_the_floor_is_named_by_its_place_in_the_list() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "account", "a").event("First").ok().await;
+    let mut old = part("a", any(), &[]);
+    old.events[0].event_timestamp = Some(at("2001-01-01T00:00:00Z"));
+    for (parts, field) in [
+        (vec![old.clone()], "streams[0].events[0].event_timestamp"),
+        (vec![part("b", any(), &[]), old], "streams[1].events[0].event_timestamp"),
+    ] {
+        let refusal = Refusal::from(send(&server, parts).await.unwrap_err());
+        assert_eq!((refusal.reason.as_str(), refusal.fields), ("BELOW_FLOOR", vec![field.to_owned()]));
+    }
+    assert_eq!(database.count("event_store").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

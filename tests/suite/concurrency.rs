@@ -134,8 +134,8 @@ async fn readers_beside_writers_see_every_version_once_up_to_where_the_stream_st
     let servers = two_processes(&database).await;
     servers[0].append("acme", "order", "1").events(100).ok().await;
     let mut writers = JoinSet::new();
-    for writer in 0..2 {
-        let call = servers[writer].append("acme", "order", "1").events(25);
+    for server in &servers {
+        let call = server.append("acme", "order", "1").events(25);
         writers.spawn(async move {
             for _ in 0..10 {
                 call.clone().ok().await;

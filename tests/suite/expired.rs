@@ -1,4 +1,4 @@
-//! Events below a tenant's floor: gone from both tables for readers, refused from writers, while the stream goes on.
+//! Events below a tenant's floor: gone from both tables for readers, refused from writers. The stream goes on.
 
 use partita_tests::{ForeignEvent, TestDatabase, TestServer, any, exact, month, no_stream, stream_exists};
 use tonic::Code;

@@ -1,8 +1,12 @@
 use partita_model::{RecordedEvent, Timestamp, is_partita_hash};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// Most gaps that are kept apart. Only months that went in between, or a hand that took rows, make gaps at all.
 const GAPS_MAX: usize = 1_000;
+
+/// How far the instants of recording may stray from the order of positions: clocks of different servers, and of a
+/// server before and after a failover, are not one clock.
+const CLOCK_SLACK: Duration = Duration::MINUTE;
 
 /// When the events were recorded whose positions are missing from a feed. Positions are drawn one transaction after
 /// the other, so what stood in a gap was recorded between its neighbours, both included: events of one batch share
@@ -35,7 +39,10 @@ impl Gaps {
         let at = event.created_at.to_datetime();
         is_partita_hash(&event.event_hash)
             && floor.is_none_or(|floor| event.event_timestamp >= floor)
-            && self.0.iter().any(|gap| gap.from <= at && gap.to.is_none_or(|to| at <= to))
+            && self
+                .0
+                .iter()
+                .any(|gap| gap.from - CLOCK_SLACK <= at && gap.to.is_none_or(|to| at <= to + CLOCK_SLACK))
     }
 
     pub(super) fn is_empty(&self) -> bool {
