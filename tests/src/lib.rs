@@ -11,7 +11,7 @@
 //! ```
 //!
 //! PostgreSQL is booted once a process, by the first test that asks, and ends with the process. To use another one,
-//! set `DATABASE_URL` to a role that may create databases; to choose the programs that are booted, set
+//! set `DATABASE_URL` to a superuser's (what a run leaves there is named `partita_test_*`); to choose the programs that are booted, set
 //! `PARTITA_POSTGRES_BIN`.
 //!
 //! **Invariant:** tests share nothing but the server process of PostgreSQL: each has its own database, and its own

@@ -87,7 +87,7 @@ impl State {
         match self.record(append) {
             Some((rows, streams)) => Decision::Record { rows, streams },
             None => Decision::Refuse(StoreError::Invalid(Violations::one(
-                "events",
+                append.events_field(),
                 format!("would take a stream past version {}", partita_model::limits::VERSION_MAX),
             ))),
         }

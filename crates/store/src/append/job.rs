@@ -1,7 +1,9 @@
-use partita_model::{Append, Appended};
+use partita_model::{Append, Appended, TenantId, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::decide::check_floor;
+use super::lane::RETRY_AFTER;
 use super::queue::Queued;
 use crate::StoreError;
 
@@ -11,8 +13,11 @@ pub(super) struct Job {
     deadline: Option<Instant>,
     reply: oneshot::Sender<Result<Vec<Appended>, StoreError>>,
     /// How often partitions were made for it.
-    pub(super) partitions_made: u32,
+    partitions_made: u32,
 }
+
+/// How often partitions are made for one append: its months may be dropped again before it is written.
+const PARTITIONS_MADE_MAX: u32 = 2;
 
 impl Job {
     pub(super) fn new(
@@ -34,6 +39,26 @@ impl Job {
             return None;
         }
         Some(self)
+    }
+
+    /// The job itself while partitions may be made for it: not below its tenant's floor, and not again and again. Otherwise
+    /// it is answered.
+    pub(super) fn allowed_by(mut self, tenant: &TenantId, floor: Option<Timestamp>) -> Option<Self> {
+        self.partitions_made += 1;
+        if self.partitions_made > PARTITIONS_MADE_MAX {
+            self.answer(Err(StoreError::PartitionUnavailable {
+                tenant: tenant.clone(),
+                retry_after: RETRY_AFTER,
+            }));
+            return None;
+        }
+        match check_floor(&self.append, floor) {
+            Ok(()) => Some(self),
+            Err(refused) => {
+                self.answer(Err(refused));
+                None
+            }
+        }
     }
 
     /// Tells the caller. One that went away after its append was taken misses the answer; the append stands.

@@ -1,11 +1,11 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::{Append, Month, Phase};
+use partita_model::{Append, Month, Phase, TenantId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::decide::check_floor;
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
@@ -18,8 +18,6 @@ use crate::{StoreConfig, StoreError};
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How often an append that loses races is tried. Each loss means that somebody else made progress.
 const RACES_MAX: u32 = 10;
-/// How often partitions are made for one append: its months may be dropped again before it is written.
-const PARTITIONS_MADE_MAX: u32 = 2;
 
 /// A task that owns one connection, and commits all that waits in its queue as one transaction at a time.
 pub(super) struct Lane {
@@ -57,9 +55,15 @@ impl Lane {
     async fn settle(&mut self, jobs: Vec<Job>) {
         match self.commit(&jobs).await {
             Ok(verdicts) => {
+                let mut unknown: BTreeMap<TenantId, Vec<Job>> = BTreeMap::new();
                 // From the last to the first: what is put back goes in front, and must keep its order.
                 for (job, verdict) in jobs.into_iter().zip(verdicts).rev() {
-                    self.deliver(job, verdict);
+                    if let Some(job) = self.deliver(job, verdict) {
+                        unknown.entry(job.append().tenant().clone()).or_default().push(job);
+                    }
+                }
+                for (tenant, jobs) in unknown {
+                    self.park(tenant, jobs);
                 }
             }
             Err(Failure::Unavailable) => answer_all(jobs, &StoreError::Unavailable),
@@ -77,13 +81,17 @@ impl Lane {
         for _ in 0..RACES_MAX {
             match self.commit(std::slice::from_ref(&job)).await {
                 Ok(mut verdicts) => {
-                    if let Some(verdict) = verdicts.pop() {
-                        self.deliver(job, verdict);
+                    if let Some(verdict) = verdicts.pop()
+                        && let Some(job) = self.deliver(job, verdict)
+                    {
+                        self.park(job.append().tenant().clone(), vec![job]);
                     }
                     return;
                 }
                 Err(Failure::Race { constraint, event_id }) => lost = Some((constraint, event_id)),
-                Err(Failure::NoPartition) => return self.park(job),
+                Err(Failure::NoPartition) => {
+                    return self.park(job.append().tenant().clone(), vec![job]);
+                }
                 Err(failure) => {
                     let answer = refuse(job.append(), &failure);
                     return job.answer(Err(answer));
@@ -102,47 +110,56 @@ impl Lane {
         job.answer(Err(answer));
     }
 
-    fn deliver(&self, job: Job, verdict: Verdict) {
+    /// Tells the caller, or puts the append back; gives back one whose tenant has no partitions yet.
+    fn deliver(&self, job: Job, verdict: Verdict) -> Option<Job> {
         match verdict {
             Verdict::Answer(answer) => job.answer(answer),
             Verdict::Defer => self.queue.put_back(job),
-            Verdict::UnknownTenant => self.park(job),
+            Verdict::UnknownTenant => return Some(job),
         }
+        None
     }
 
-    /// Sets an append aside until its partitions are made, on another connection and in another task: the lane
-    /// goes on with the others.
-    fn park(&self, mut job: Job) {
-        job.partitions_made += 1;
-        let tenant = job.append().tenant().clone();
-        if job.partitions_made > PARTITIONS_MADE_MAX {
-            return job.answer(Err(StoreError::PartitionUnavailable { tenant, retry_after: RETRY_AFTER }));
-        }
-        let months: Vec<Month> =
-            job.append().events().filter_map(|event| event.event_timestamp).map(Month::of).collect();
+    /// Sets appends of one tenant, the last one first, aside until their partitions are made, on another connection and
+    /// in another task: the lane goes on with the others.
+    fn park(&self, tenant: TenantId, jobs: Vec<Job>) {
         let queue = Arc::clone(&self.queue);
         let partitions = Arc::clone(&self.partitions);
         queue.park();
         self.tasks.spawn(async move {
-            let allowed =
-                partitions.planned_floor(&tenant).await.and_then(|floor| check_floor(job.append(), floor));
-            let made = match allowed {
-                Ok(()) => partitions.make_for_append(&tenant, &months).await,
-                Err(refused) => Err(refused),
-            };
-            match made {
-                Ok(()) => queue.unpark(Some(job)),
-                Err(error) => {
-                    job.answer(Err(error));
-                    queue.unpark(None);
-                }
-            }
+            let ready = make_partitions(&partitions, &tenant, jobs).await;
+            queue.unpark(ready);
         });
     }
 
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
         let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
         self.writer.commit(&appends).await
+    }
+}
+
+/// Makes what the appends need, and gives back those that can go on; the others are answered.
+async fn make_partitions(partitions: &Partitions, tenant: &TenantId, jobs: Vec<Job>) -> Vec<Job> {
+    let floor = match partitions.planned_floor(tenant).await {
+        Ok(floor) => floor,
+        Err(error) => {
+            answer_all(jobs, &error);
+            return Vec::new();
+        }
+    };
+    let allowed: Vec<Job> = jobs.into_iter().filter_map(|job| job.allowed_by(tenant, floor)).collect();
+    let times =
+        allowed.iter().flat_map(|job| job.append().events()).filter_map(|event| event.event_timestamp);
+    let months: BTreeSet<Month> = times.map(Month::of).collect();
+    if allowed.is_empty() {
+        return allowed;
+    }
+    match partitions.make_for_append(tenant, &months).await {
+        Ok(()) => allowed,
+        Err(error) => {
+            answer_all(allowed, &error);
+            Vec::new()
+        }
     }
 }
 
@@ -156,7 +173,7 @@ fn answer_all(jobs: Vec<Job>, error: &StoreError) {
 fn refuse(append: &Append, failure: &Failure) -> StoreError {
     match failure {
         Failure::Refused(Refusal::Value) => StoreError::Invalid(partita_model::Violations::one(
-            "events",
+            append.events_field(),
             "holds a value that the database cannot store",
         )),
         Failure::Refused(Refusal::Legacy(constraint)) => match append.streams().first() {

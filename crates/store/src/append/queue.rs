@@ -25,7 +25,7 @@ struct Waiting<T> {
     /// The tenants that have something waiting, the next one first.
     turns: VecDeque<TenantId>,
     load: Load,
-    /// Appends that were taken and will come back, or be answered elsewhere.
+    /// How many times appends were taken that will come back, or be answered elsewhere.
     parked: usize,
     closed: bool,
 }
@@ -88,16 +88,16 @@ impl<T: Queued> FairQueue<T> {
         self.changed.notify_one();
     }
 
-    /// Notes that an append which was taken may come back, so that a closed queue does not end before it has.
+    /// Notes that appends which were taken may come back, so that a closed queue does not end before they have.
     pub(super) fn park(&self) {
         self.lock().parked += 1;
     }
 
-    /// Ends a [`FairQueue::park`]: the append is back, or was answered.
-    pub(super) fn unpark(&self, item: Option<T>) {
+    /// Ends a [`FairQueue::park`]: these appends, the last one first, go back in front; others were answered.
+    pub(super) fn unpark(&self, items: Vec<T>) {
         let mut waiting = self.lock();
         waiting.parked -= 1;
-        if let Some(item) = item {
+        for item in items {
             waiting.insert(item, VecDeque::push_front);
         }
         drop(waiting);
@@ -265,8 +265,8 @@ mod tests {
         queue.close();
         assert_eq!(queue.push(append("t", "late")), Err(Full::Closed));
         assert_eq!(order(&queue.take_batch().await.unwrap()), ["a"]);
-        queue.unpark(Some(append("t", "parked")));
-        assert_eq!(order(&queue.take_batch().await.unwrap()), ["parked"]);
+        queue.unpark(vec![append("t", "parked-2"), append("t", "parked-1")]);
+        assert_eq!(order(&queue.take_batch().await.unwrap()), ["parked-1", "parked-2"]);
         assert!(queue.take_batch().await.is_none());
     }
 }

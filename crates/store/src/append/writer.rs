@@ -83,10 +83,14 @@ impl Writer {
         appends: &[&Append],
     ) -> Result<Vec<Verdict>, Failure> {
         let (cache, months_ahead) = (&mut self.cache, self.months_ahead);
-        if self.phase == Phase::Dual
-            && let Some(done) = transaction::run_remembered(connection, cache, months_ahead, appends).await?
-        {
-            return Ok(done);
+        if self.phase == Phase::Dual {
+            match transaction::run_remembered(connection, cache, months_ahead, appends).await {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {}
+                // An event that is recorded already, or another writer: a look tells which.
+                Err(Failure::Race { .. }) => cache.distrust(appends, Instant::now()),
+                Err(failure) => return Err(failure),
+            }
         }
         transaction::run(connection, cache, self.phase, months_ahead, appends).await
     }

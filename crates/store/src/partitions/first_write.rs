@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Partitions {
     pub(crate) async fn make_for_append(
         &self,
         tenant: &TenantId,
-        wanted: &[Month],
+        wanted: &BTreeSet<Month>,
     ) -> Result<(), StoreError> {
         let flight = self.flights.of(tenant);
         let _single = flight.lock().await;
@@ -67,7 +67,7 @@ impl Partitions {
         }
     }
 
-    async fn make(&self, tenant: &TenantId, wanted: &[Month]) -> sqlx::Result<i32> {
+    async fn make(&self, tenant: &TenantId, wanted: &BTreeSet<Month>) -> sqlx::Result<i32> {
         let missing = sqlx::query_file_scalar!(
             "sql/partitions/create_missing_months.sql",
             tenant.as_str(),
