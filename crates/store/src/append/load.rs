@@ -3,7 +3,8 @@ use std::collections::{BTreeSet, HashMap};
 use partita_model::{Append, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::PgConnection;
 
-use super::decide::{Head, Recorded, State, TenantState, horizon};
+use super::decide::{Head, State, TenantState, horizon};
+use super::replay::Recorded;
 
 /// Locks the tenants until the transaction ends; those that are not registered are left out.
 pub(super) async fn lock_tenants(

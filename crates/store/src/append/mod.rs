@@ -8,6 +8,7 @@ mod lane;
 mod load;
 mod queue;
 mod refusal;
+mod replay;
 mod rows;
 mod session;
 mod transaction;
