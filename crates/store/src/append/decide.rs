@@ -97,6 +97,11 @@ impl State {
         if !conflicts.is_empty() {
             return Err(StoreError::VersionConflict(conflicts));
         }
+        self.check_times(append)
+    }
+
+    /// Refuses an append that has an event below the floor or too far ahead, wherever its streams stand.
+    pub(super) fn check_times(&self, append: &Append) -> Result<(), StoreError> {
         let floor = self.tenants.get(append.tenant()).and_then(|tenant| tenant.floor);
         check_floor(append, floor)?;
         let mut violations = Violations::default();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use partita_model::{Append, Appended, Phase, TenantId};
 use sqlx::{Connection, PgConnection};
@@ -133,11 +133,24 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn decide(state: &mut State, phase: Phase, appends: &[&'a Append]) -> Self {
         let mut batch = Self { rows: Vec::new(), streams: Vec::new(), verdicts: Vec::new() };
+        let mut waiting: HashSet<&TenantId> = HashSet::new();
         for append in appends {
+            // Behind an append that waits, nobody knows yet where the streams of its tenant will stand, nor what of it
+            // will be recorded.
+            if waiting.contains(append.tenant()) {
+                let times = state.check_times(append);
+                batch.verdicts.push(
+                    times.map_or_else(|refused| Verdict::Answer(Err(refused)), |()| Verdict::UnknownTenant),
+                );
+                continue;
+            }
             // A refused append must not make partitions: an unknown tenant's is decided before they are made.
             let known = phase == Phase::Legacy || state.tenants.contains_key(append.tenant());
             let verdict = match state.decide(append, &batch.rows) {
-                Decision::Record { .. } if !known => Verdict::UnknownTenant,
+                Decision::Record { .. } if !known => {
+                    waiting.insert(append.tenant());
+                    Verdict::UnknownTenant
+                }
                 Decision::Record { rows, streams } => {
                     let answer = answer(append, &rows);
                     batch.rows.extend(rows);
