@@ -81,7 +81,7 @@ bench() {
 }
 
 run_number=0
-data= data_rows= launch= hash=$(printf 'a%.0s' {1..64})
+data=none data_rows=none launch=none hash=$(printf 'a%.0s' {1..64})
 
 # pgbench with a script of ours; $1 script, $2 clients. Every run has a range of numbers of its own, for unique values.
 bare() {
