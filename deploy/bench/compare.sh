@@ -93,6 +93,7 @@ bare() {
         { cat "$work/pgbench.out" >&2; die "pgbench failed"; }
     local rate
     rate=$(sed -nE 's/^tps = ([0-9.]+).*/\1/p' "$work/pgbench.out")
+    [[ -n $rate ]] || { cat "$work/pgbench.out" >&2; die "pgbench measured nothing"; }
     cat "$log"/run.* | cut -d' ' -f3 | sort -n | awk -v rate="$rate" '
         { us[NR] = $1 }
         END { printf "%s %.3f %.3f\n", rate, us[int((NR + 1) * 0.50)] / 1000, us[int((NR + 1) * 0.99)] / 1000 }'
@@ -129,7 +130,7 @@ cpu_of() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); sum += $12 + $13 
 cpu_server() { cpu_of "/proc/$server_pid/stat"; }
 cpu_postgres() {
     local main pid files=()
-    main=$(sed -n 1p "$work/dev/cluster/data/postmaster.pid")
+    main=$(sed -n 1p "$(sql -c 'SHOW data_directory')/postmaster.pid")
     for pid in "$main" $(pgrep -P "$main"); do files+=("/proc/$pid/stat"); done
     cpu_of "${files[@]}"
 }

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-const CLIENTS: u64 = 50;
-const CALLS_PER_CLIENT: u64 = 20;
+const CLIENTS: u64 = 20;
+const CALLS_PER_CLIENT: u64 = 50;
 
 /// Numbers that look random and are the same in every run (xorshift).
 struct Dice(u64);

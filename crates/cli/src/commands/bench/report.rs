@@ -36,7 +36,7 @@ pub(super) fn print(
     match format {
         Format::Table => print_table(call, runs, &summary, &errors)?,
         Format::Json => {
-            output::json(&Document { settings, connections, runs, summary, errors: errors.clone() })?
+            output::json(&Document { settings, connections, runs, summary, errors: errors.clone() })?;
         }
     }
     if failed == 0 {
