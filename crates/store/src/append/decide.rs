@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use partita_model::{
     Append, Appended, HashInput, Month, NewEvent, StreamId, TenantId, Timestamp, Uuid, Version, Violations,
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub heads: HashMap<(TenantId, StreamId), Head>,
     /// Events that are recorded already, among the ids that callers gave.
     pub recorded: HashMap<(TenantId, Uuid), Recorded>,
+    /// The ids that callers gave to events of this batch which are to be written.
+    pub drawn: HashSet<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,9 +63,9 @@ pub(super) enum Decision<'a> {
 
 impl State {
     /// Decides one append, and counts it in when it is to be written.
-    pub(super) fn decide<'a>(&mut self, append: &'a Append, batch: &[NewRow<'_>]) -> Decision<'a> {
+    pub(super) fn decide<'a>(&mut self, append: &'a Append) -> Decision<'a> {
         let given: Vec<Uuid> = append.events().filter_map(|event| event.event_id).collect();
-        if batch.iter().any(|row| row.tenant == append.tenant() && given.contains(&row.event_id)) {
+        if given.iter().any(|event_id| self.drawn.contains(event_id)) {
             return Decision::Defer;
         }
         match self.find_replay(append, &given) {
@@ -119,6 +121,7 @@ impl State {
         for stream in append.streams() {
             self.head(append.tenant(), &stream.stream).version.checked_add(stream.events.len())?;
         }
+        self.drawn.extend(append.events().filter_map(|event| event.event_id));
         let mut rows = Vec::new();
         let mut streams = Vec::new();
         for stream in append.streams() {

@@ -6,10 +6,10 @@ use partita_model::{Append, Month, Phase, TenantId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::batch::Verdict;
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
-use super::transaction::Verdict;
 use super::writer::Writer;
 use crate::partitions::Partitions;
 use crate::{StoreConfig, StoreError};

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use partita_model::{Append, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::PgConnection;
@@ -41,7 +41,7 @@ pub(super) async fn load(
     let streams: Vec<_> = streams.into_iter().collect();
     let (now, heads) = find_heads(connection, phase, &streams).await?;
     let recorded = find_recorded(connection, appends).await?;
-    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded })
+    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded, drawn: HashSet::new() })
 }
 
 async fn find_heads(

@@ -1,5 +1,6 @@
 //! Append: lanes that gather what is waiting and commit it as one transaction.
 
+mod batch;
 mod cache;
 mod decide;
 mod doubt;
