@@ -56,12 +56,12 @@ async fn one<C: Caller>(callers: Vec<C>, schedule: Schedule) -> Result<(Vec<C>, 
     Ok((back, total.into_run()))
 }
 
-/// Calls until it is time; counts the calls that begin after the warm-up.
+/// Calls until it is time; counts the calls that begin after the warm-up, and one at least: a call may outlast the run.
 async fn work<C: Caller>(mut caller: C, from: Instant, until: Instant) -> Result<(C, Sample), Failure> {
     let mut sample = Sample::new()?;
     loop {
         let begun = Instant::now();
-        if begun >= until {
+        if begun >= until && !sample.is_empty() {
             return Ok((caller, sample));
         }
         match caller.call().await {
@@ -111,6 +111,14 @@ mod tests {
             assert_eq!(run.events, run.calls * 2);
             assert!(run.figures.p50_ms >= 9.9 && run.errors.is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_outlasts_warm_up_and_run_is_measured_once() {
+        let callers = vec![Clockwork { calls: 0, fails: u64::MAX }];
+        let brief = Duration::from_millis(1);
+        let runs = measure(callers, Schedule { warm_up: brief, duration: brief, runs: 1 }).await.unwrap();
+        assert_eq!(runs[0].calls, 1);
     }
 
     #[tokio::test]

@@ -44,6 +44,11 @@ impl Sample {
         *self.errors.entry(reason).or_default() += 1;
     }
 
+    /// Whether nothing was counted yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ended.is_none() && self.errors.is_empty()
+    }
+
     /// Takes in what another client saw at the same time.
     pub(super) fn merge(&mut self, other: Self) -> Result<(), Failure> {
         self.latency_us
