@@ -12,8 +12,9 @@ use self::page::Page;
 use crate::StoreError;
 use crate::append::is_connection_lost;
 
-/// Rows of the first page. What an event weighs is known only after it: 64 of the largest are 64 MiB.
-const FIRST_PAGE_ROWS: i64 = 64;
+/// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
+/// it: 128 of the largest are 128 MiB.
+const FIRST_PAGE_ROWS: i64 = 128;
 /// Most rows of a later page.
 const PAGE_ROWS_MAX: i64 = 2_000;
 /// What a later page should weigh, in bytes, judged by the events before it.
