@@ -29,6 +29,7 @@ mod read;
 mod refused_input;
 mod refused_start;
 mod tampering;
+mod tenant_limit;
 mod tenants;
 mod verify_chain;
 mod version_conflict;

@@ -51,6 +51,10 @@ pub(crate) struct Config {
     pub(crate) months_ahead: u32,
     /// Months before the current one that are kept; 0 keeps for ever.
     pub(crate) retention_months: u32,
+    /// Tenants that first writes may bring the database to.
+    pub(crate) tenants_max: u32,
+    /// Tenants that first writes may bring in within a minute.
+    pub(crate) new_tenants_per_minute: u32,
     /// How appends are queued and batched.
     pub(crate) lanes: LaneConfig,
     /// How long a stop waits for running calls.
@@ -68,6 +72,8 @@ impl Default for Config {
             partitions_enabled: false,
             months_ahead: 2,
             retention_months: 18,
+            tenants_max: 500,
+            new_tenants_per_minute: 60,
             lanes: LaneConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
@@ -112,6 +118,12 @@ impl Config {
                 "partitions.retention_months",
                 0..=RETENTION_MONTHS_MAX,
                 defaults.retention_months,
+            ),
+            tenants_max: reader.number("partitions.tenants_max", 0..=100_000, defaults.tenants_max),
+            new_tenants_per_minute: reader.number(
+                "partitions.new_tenants_per_minute",
+                0..=100_000,
+                defaults.new_tenants_per_minute,
             ),
             lanes: LaneConfig {
                 count: reader.number("lanes.count", 1..=64, lanes.count),
@@ -177,6 +189,8 @@ impl Config {
             partitions_v1: self.partitions_enabled,
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
+            tenants_max: self.tenants_max,
+            new_tenants_per_minute: self.new_tenants_per_minute,
             read_connections_max: self.read_connections_max,
             lanes: self.lanes,
         }

@@ -118,6 +118,10 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::PartitionUnavailable { tenant: _, retry_after } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::PartitionUnavailable) }
         }
+        StoreError::TenantLimit { tenant, limit, retry_after } => {
+            let because = because(ErrorReason::TenantLimit).with("tenant_id", tenant).with("limit", limit);
+            Explanation { retry_after: *retry_after, ..because }
+        }
         StoreError::DeadlineExceeded => because(ErrorReason::DeadlineExceeded),
         StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
         StoreError::OutcomeUnknown => because(ErrorReason::OutcomeUnknown),

@@ -76,6 +76,16 @@ pub enum StoreError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The tenant is new, and no more new ones are taken in by their first write.
+    #[error("tenant `{tenant}` is new, and {}", display_limit(*limit, *retry_after))]
+    TenantLimit {
+        /// The tenant.
+        tenant: TenantId,
+        /// The limit that was reached: of tenants in a minute where there is a `retry_after`, else of tenants in all.
+        limit: u32,
+        /// When there will be room; none while only an operator can make some.
+        retry_after: Option<Duration>,
+    },
     /// The legacy table refuses what Partita would allow.
     #[error("the legacy table's `{constraint}` refuses the append to stream `{stream}`")]
     LegacyConstraint {
@@ -126,6 +136,7 @@ impl StoreError {
             | Self::ShuttingDown
             | Self::Unavailable
             | Self::PartitionUnavailable { .. }
+            | Self::TenantLimit { .. }
             | Self::LegacyConstraint { .. }
             | Self::Internal => Outcome::NotApplied,
         }
@@ -138,6 +149,18 @@ fn display_conflicts(conflicts: &[VersionConflict]) -> String {
         format!("stream `{stream}` is at version {actual}, expected {expected}")
     };
     conflicts.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+fn display_limit(limit: u32, retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => {
+            let wait = wait.as_millis();
+            format!("{limit} new ones came within a minute, nothing was recorded: try again in {wait} ms")
+        }
+        None => format!(
+            "the limit for new ones is reached ({limit}), nothing was recorded: have it raised, or the tenant made"
+        ),
+    }
 }
 
 fn display_ids(ids: &[Uuid]) -> String {

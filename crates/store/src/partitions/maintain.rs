@@ -3,7 +3,7 @@ use tracing::Instrument;
 
 use super::ddl::{self, PartitionName};
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, months,
+    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, integer,
     store_error,
 };
 use crate::StoreError;
@@ -67,8 +67,8 @@ impl Partitions {
             sqlx::query_file_scalar!(
                 "sql/partitions/create_missing_months.sql",
                 tenant.as_str(),
-                months(request.months_ahead),
-                months(request.retention_months)
+                integer(request.months_ahead),
+                integer(request.retention_months)
             )
             .fetch_one(&self.pool)
             .await?;
@@ -118,8 +118,8 @@ impl Partitions {
         let rows = sqlx::query_file!(
             "sql/partitions/plan_maintenance.sql",
             tenant.as_str(),
-            months(request.months_ahead),
-            months(request.retention_months)
+            integer(request.months_ahead),
+            integer(request.retention_months)
         )
         .fetch_all(&self.pool)
         .await?;

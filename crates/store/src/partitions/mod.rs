@@ -1,5 +1,6 @@
 //! Partitions: made online, listed with their sizes, dropped below the floor.
 
+mod admission;
 mod ddl;
 mod first_write;
 mod list;
@@ -11,6 +12,7 @@ use partita_model::{TenantId, Timestamp};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use self::admission::NewTenants;
 use self::first_write::Flights;
 use crate::append::is_connection_lost;
 use crate::{StoreConfig, StoreError};
@@ -22,6 +24,7 @@ pub struct Partitions {
     months_ahead: u32,
     retention_months: u32,
     flights: Arc<Flights>,
+    new_tenants: Arc<NewTenants>,
     tasks: TaskTracker,
 }
 
@@ -121,6 +124,7 @@ impl Partitions {
             months_ahead: config.months_ahead,
             retention_months: config.retention_months,
             flights: Arc::default(),
+            new_tenants: Arc::new(NewTenants::new(config.tenants_max, config.new_tenants_per_minute)),
             tasks: TaskTracker::new(),
         }
     }
@@ -148,8 +152,8 @@ impl Partitions {
     }
 }
 
-/// A count of months as PostgreSQL's integer; the limits of the model keep it far below.
-fn months(count: u32) -> i32 {
+/// A count as PostgreSQL's integer; the limits of the configuration keep it far below.
+fn integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
