@@ -67,6 +67,13 @@ impl TestServer {
         PartitionAdminServiceClient::new(self.channel())
     }
 
+    /// Runs what the service does for partitions by itself, until the token is dropped or cancelled.
+    pub fn maintain_by_itself(&self) -> (DropGuard, JoinHandle<()>) {
+        let (store, stop) = (self.store.clone(), CancellationToken::new());
+        let guard = stop.clone().drop_guard();
+        (guard, tokio::spawn(async move { store.run_maintenance(&stop).await }))
+    }
+
     /// Shuts down as a process does: drains, then closes its connections to the database.
     pub async fn stop(self) {
         let Self { store, shutdown, serving, channel: _ } = self;

@@ -12,6 +12,7 @@ mod append;
 mod append_pipeline;
 mod append_result;
 mod append_streams;
+mod background_maintenance;
 mod concurrency;
 mod dual_write;
 mod expired;

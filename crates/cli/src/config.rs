@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_server::ServerConfig;
-use partita_store::{DatabaseUrl, LaneConfig, StoreConfig};
+use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::log::{LogConfig, LogFormat};
@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) new_tenants_per_minute: u32,
     /// How appends are queued and batched.
     pub(crate) lanes: LaneConfig,
+    /// What is done for partitions without being asked for.
+    pub(crate) maintenance: MaintenanceConfig,
     /// How long a stop waits for running calls.
     pub(crate) drain_timeout: Duration,
     /// What is logged, and how.
@@ -75,6 +77,7 @@ impl Default for Config {
             tenants_max: 500,
             new_tenants_per_minute: 60,
             lanes: LaneConfig::default(),
+            maintenance: MaintenanceConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
                 format: LogFormat::Pretty,
@@ -149,6 +152,7 @@ impl Config {
                     lanes.tenant_queue_events_max,
                 ),
             },
+            maintenance: read_maintenance(reader, defaults.maintenance),
             drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
             log: LogConfig {
                 format: reader.choice(
@@ -193,7 +197,25 @@ impl Config {
             new_tenants_per_minute: self.new_tenants_per_minute,
             read_connections_max: self.read_connections_max,
             lanes: self.lanes,
+            maintenance: self.maintenance,
         }
+    }
+}
+
+/// The part of the list that is about maintenance.
+fn read_maintenance(reader: &mut Reader, defaults: MaintenanceConfig) -> MaintenanceConfig {
+    MaintenanceConfig {
+        enabled: reader.switch("maintenance.enabled", defaults.enabled),
+        interval: reader.seconds("maintenance.interval_seconds", 10..=604_800, defaults.interval),
+        create: reader.switch("maintenance.create", defaults.create),
+        detach: reader.switch("maintenance.detach", defaults.detach),
+        drop: reader.switch("maintenance.drop", defaults.drop),
+        mode: reader.choice(
+            "maintenance.mode",
+            &[("act", MaintenanceMode::Act), ("observe", MaintenanceMode::Observe)],
+            defaults.mode,
+        ),
+        ..defaults
     }
 }
 

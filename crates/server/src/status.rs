@@ -115,7 +115,7 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::Overloaded { retry_after } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::Overloaded) }
         }
-        StoreError::PartitionUnavailable { tenant: _, retry_after } => {
+        StoreError::PartitionUnavailable { tenant: _, retry_after, blockers: _ } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::PartitionUnavailable) }
         }
         StoreError::TenantLimit { tenant, limit, retry_after } => {

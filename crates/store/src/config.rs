@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::MaintenanceConfig;
+
 /// How to reach the database, parsed from a URL such as `postgres://user:password@host:5432/database`. Its
 /// printed form leaves out the password.
 #[derive(Clone)]
@@ -67,6 +69,8 @@ pub struct StoreConfig {
     pub read_connections_max: u32,
     /// How appends are gathered.
     pub lanes: LaneConfig,
+    /// What is done for partitions without being asked for.
+    pub maintenance: MaintenanceConfig,
 }
 
 impl StoreConfig {
@@ -81,6 +85,7 @@ impl StoreConfig {
             new_tenants_per_minute: 60,
             read_connections_max: 8,
             lanes: LaneConfig::default(),
+            maintenance: MaintenanceConfig::default(),
         }
     }
 }

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use partita_model::{ExpectedVersion, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
 
+use crate::Blocker;
+
 /// Why the store did not do what it was asked, sorted by what the caller can do about it.
 ///
 /// Messages are fit for callers: the database's own words are logged where the error arises, and stay there.
@@ -67,14 +69,16 @@ pub enum StoreError {
     /// The database cannot be reached, or cannot work now.
     #[error("the database is not available, nothing was recorded: try again")]
     Unavailable,
-    /// A partition that the append needs could not be made in time.
-    #[error("a partition of tenant `{tenant}` could not be made now, nothing was recorded: try again in {} ms",
-        retry_after.as_millis())]
+    /// A partition could not be made, changed or removed in time.
+    #[error("a partition of tenant `{tenant}` could not be made or changed now, nothing was recorded: \
+             try again in {} ms{}", retry_after.as_millis(), display_blockers(blockers))]
     PartitionUnavailable {
         /// The tenant.
         tenant: TenantId,
         /// When to try again.
         retry_after: Duration,
+        /// Who holds the locks, as far as it was looked for: for maintenance, not for an append.
+        blockers: Vec<Blocker>,
     },
     /// The tenant is new, and no more new ones are taken in by their first write.
     #[error("tenant `{tenant}` is new, and {}", display_limit(*limit, *retry_after))]
@@ -161,6 +165,11 @@ fn display_limit(limit: u32, retry_after: Option<Duration>) -> String {
             "the limit for new ones is reached ({limit}), nothing was recorded: have it raised, or the tenant made"
         ),
     }
+}
+
+fn display_blockers(blockers: &[Blocker]) -> String {
+    let names: Vec<String> = blockers.iter().map(Blocker::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("; locks are held by {}", names.join(", ")) }
 }
 
 fn display_ids(ids: &[Uuid]) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use partita_model::TenantId;
 use tokio::time::Instant;
 
-use super::{Partitions, integer};
+use super::{Partitions, integer, store_error};
 use crate::StoreError;
 
 /// The time that the rate counts over.
@@ -83,6 +83,19 @@ impl Partitions {
             self.new_tenants.give_back();
         }
         if admitted? { Ok(()) } else { Err(refused(tenants_max, None)) }
+    }
+
+    /// Whether maintenance that nobody asked for by name covers the tenant: a registered one, or one of the new ones that
+    /// there is room for.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub(crate) async fn has_room_for(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let tenants_max = i64::from(self.new_tenants.tenants_max);
+        sqlx::query_file_scalar!("sql/partitions/has_room_for.sql", tenant.as_str(), tenants_max)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| store_error(&error, Some(tenant)))
     }
 }
 

@@ -23,6 +23,15 @@ pub(super) enum Step {
     DropMonth(PartitionAction),
 }
 
+impl Step {
+    fn is_wanted(&self, request: &MaintenanceRequest) -> bool {
+        match self {
+            Self::CreateTenant | Self::CreateMonth(_) => request.create,
+            Self::Finalize(_) | Self::RaiseFloor { .. } | Self::DropMonth(_) => request.detach,
+        }
+    }
+}
+
 impl Partitions {
     /// Every tenant that maintenance of "all" covers: those of a `tenants` table where the database has one, else those
     /// of the legacy table and of the registry.
@@ -50,8 +59,10 @@ impl Partitions {
     ) -> Result<TenantMaintenance, StoreError> {
         let (this, tenant, request) = (self.clone(), tenant.clone(), *request);
         let work = async move {
-            let done = this.run(&tenant, &request).await;
-            done.map_err(|error| store_error(&error, Some(&tenant)))
+            match this.run(&tenant, &request).await {
+                Ok(done) => Ok(done),
+                Err(error) => Err(this.explain(&tenant, &error).await),
+            }
         };
         let run = self.tasks.spawn(work.in_current_span());
         run.await.unwrap_or_else(|error| {
@@ -62,7 +73,12 @@ impl Partitions {
 
     async fn run(&self, tenant: &TenantId, request: &MaintenanceRequest) -> sqlx::Result<TenantMaintenance> {
         let mut actions = Vec::new();
-        let steps = self.plan(tenant, request).await?;
+        let mut steps = self.plan(tenant, request).await?;
+        if !request.create && steps.iter().any(|step| matches!(step, Step::CreateTenant)) {
+            // No partitions, no floor: without the one there is no place for the other.
+            steps.clear();
+        }
+        steps.retain(|step| step.is_wanted(request));
         if !request.validate_only && steps.iter().any(|step| matches!(step, Step::CreateMonth(_))) {
             sqlx::query_file_scalar!(
                 "sql/partitions/create_missing_months.sql",
@@ -84,19 +100,21 @@ impl Partitions {
                     actions.push(action);
                 }
                 Step::Finalize(action) => {
-                    let dropped =
-                        !request.validate_only && self.finalize(tenant, &action.partition_name).await?;
+                    let expired = !request.validate_only
+                        && self.finalize(tenant, &action.partition_name, request.drop).await?;
                     actions.push(action.clone());
-                    if dropped {
+                    if expired && request.drop {
                         actions.push(PartitionAction { kind: ActionKind::Dropped, ..action });
                     }
                 }
                 Step::DropMonth(action) => {
-                    let kept =
-                        !request.validate_only && !self.drop_month(tenant, &action.partition_name).await?;
+                    let kept = !request.validate_only
+                        && !self.detach_month(tenant, &action.partition_name, request.drop).await?;
                     if !kept {
                         actions.push(PartitionAction { kind: ActionKind::Detached, ..action.clone() });
-                        actions.push(action);
+                        if request.drop {
+                            actions.push(action);
+                        }
                     }
                 }
             }
@@ -107,6 +125,25 @@ impl Partitions {
             name_created(&mut actions, &partitions);
         }
         Ok(TenantMaintenance { actions, retention_floor, partitions })
+    }
+
+    /// Sorts an error, and names who stands in the way; logs both, once.
+    async fn explain(&self, tenant: &TenantId, error: &sqlx::Error) -> StoreError {
+        let mut explained = store_error(error, Some(tenant));
+        if let StoreError::PartitionUnavailable { blockers, .. } = &mut explained {
+            *blockers = self.blockers(tenant).await;
+            for blocker in &*blockers {
+                tracing::warn!(
+                    %tenant,
+                    blocker.pid = blocker.pid,
+                    blocker.application = blocker.application,
+                    blocker.state = blocker.state,
+                    blocker.transaction_seconds = blocker.transaction_age.map(|age| age.as_secs()),
+                    "partition maintenance met a lock of another session"
+                );
+            }
+        }
+        explained
     }
 
     /// What there is to do, in order.
@@ -156,23 +193,25 @@ impl Partitions {
         Ok(())
     }
 
-    /// Finishes a detach, and drops the leaf if that was what it was begun for; says whether it did.
-    async fn finalize(&self, tenant: &TenantId, partition_name: &str) -> sqlx::Result<bool> {
+    /// Finishes a detach, and drops the leaf if it may; says whether it has expired.
+    async fn finalize(&self, tenant: &TenantId, partition_name: &str, drop: bool) -> sqlx::Result<bool> {
         let expired = self.parent_of_expired(tenant, partition_name).await?.is_some();
         sqlx::query_file!("sql/partitions/finalize_detach.sql", partition_name).fetch_one(&self.pool).await?;
-        if expired {
+        if expired && drop {
             ddl::drop_detached(&self.pool, &PartitionName::parse(partition_name)?).await?;
         }
         Ok(expired)
     }
 
     /// Whether the leaf went: a legal hold that was set since the plan was made keeps it.
-    async fn drop_month(&self, tenant: &TenantId, partition_name: &str) -> sqlx::Result<bool> {
+    async fn detach_month(&self, tenant: &TenantId, partition_name: &str, drop: bool) -> sqlx::Result<bool> {
         let Some(parent) = self.parent_of_expired(tenant, partition_name).await? else { return Ok(false) };
         let leaf = PartitionName::parse(partition_name)?;
         ddl::detach_concurrently(&self.pool, &PartitionName::parse(&parent)?, &leaf).await?;
-        ddl::drop_detached(&self.pool, &leaf).await?;
-        tracing::info!(%tenant, partition = partition_name, "partition dropped below the floor");
+        if drop {
+            ddl::drop_detached(&self.pool, &leaf).await?;
+            tracing::info!(%tenant, partition = partition_name, "partition dropped below the floor");
+        }
         Ok(true)
     }
 

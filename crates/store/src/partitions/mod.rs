@@ -1,6 +1,7 @@
 //! Partitions: made online, listed with their sizes, dropped below the floor.
 
 mod admission;
+mod blockers;
 mod ddl;
 mod first_write;
 mod list;
@@ -13,6 +14,7 @@ use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
 use self::admission::NewTenants;
+pub use self::blockers::Blocker;
 use self::first_write::Flights;
 use crate::append::is_connection_lost;
 use crate::{StoreConfig, StoreError};
@@ -35,6 +37,12 @@ pub struct MaintenanceRequest {
     pub months_ahead: u32,
     /// Whole months before the current one that are kept, up to 1,200; 0 for ever. A tenant's own setting wins.
     pub retention_months: u32,
+    /// Create what is missing.
+    pub create: bool,
+    /// Raise the floor, and detach the months below it.
+    pub detach: bool,
+    /// Drop the months that were detached.
+    pub drop: bool,
     /// Only say what would be done.
     pub validate_only: bool,
 }
@@ -134,6 +142,9 @@ impl Partitions {
         MaintenanceRequest {
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
+            create: true,
+            detach: true,
+            drop: true,
             validate_only: false,
         }
     }
@@ -169,7 +180,11 @@ fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
     match tenant {
         Some(tenant) if is_contention(error) => {
             tracing::warn!(%error, %tenant, "partition maintenance gave way to other sessions");
-            StoreError::PartitionUnavailable { tenant: tenant.clone(), retry_after: first_write::RETRY_AFTER }
+            StoreError::PartitionUnavailable {
+                tenant: tenant.clone(),
+                retry_after: first_write::RETRY_AFTER,
+                blockers: Vec::new(),
+            }
         }
         _ if is_connection_lost(error) => {
             tracing::warn!(%error, "database not available for partition maintenance");
