@@ -18,6 +18,7 @@ mod dual_write;
 mod expired;
 mod flag;
 mod foreign_writer;
+mod grace_period;
 mod health;
 mod idempotency;
 mod maintenance;

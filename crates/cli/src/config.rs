@@ -210,6 +210,7 @@ fn read_maintenance(reader: &mut Reader, defaults: MaintenanceConfig) -> Mainten
         create: reader.switch("maintenance.create", defaults.create),
         detach: reader.switch("maintenance.detach", defaults.detach),
         drop: reader.switch("maintenance.drop", defaults.drop),
+        grace_days: reader.number("maintenance.grace_days", 0..=3_650, defaults.grace_days),
         mode: reader.choice(
             "maintenance.mode",
             &[("act", MaintenanceMode::Act), ("observe", MaintenanceMode::Observe)],

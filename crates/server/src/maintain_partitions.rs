@@ -167,6 +167,7 @@ mod tests {
     const DEFAULTS: MaintenanceRequest = MaintenanceRequest {
         months_ahead: 2,
         retention_months: 18,
+        grace_days: 7,
         create: true,
         detach: true,
         drop: true,

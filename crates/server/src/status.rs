@@ -112,6 +112,9 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::TenantNotFound { tenant } => {
             because(ErrorReason::TenantNotFound).with("tenant_id", tenant)
         }
+        StoreError::PartitionNotFound { tenant, month } => {
+            because(ErrorReason::PartitionNotFound).with("tenant_id", tenant).with("month", month)
+        }
         StoreError::Overloaded { retry_after } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::Overloaded) }
         }
@@ -155,7 +158,9 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::InvalidArgument | ErrorReason::BelowFloor => Code::InvalidArgument,
         ErrorReason::VersionConflict => Code::Aborted,
         ErrorReason::EventIdConflict => Code::AlreadyExists,
-        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Code::NotFound,
+        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
+            Code::NotFound
+        }
         ErrorReason::TenantLimit | ErrorReason::Overloaded => Code::ResourceExhausted,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::OutcomeUnknown

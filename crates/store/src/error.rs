@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use partita_model::{ExpectedVersion, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
+use partita_model::{ExpectedVersion, Month, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
 
 use crate::Blocker;
 
@@ -47,6 +47,16 @@ pub enum StoreError {
     TenantNotFound {
         /// The tenant asked for.
         tenant: TenantId,
+    },
+    /// The month is not one that can be restored.
+    #[error(
+        "month {month} of tenant `{tenant}` cannot be restored: it is not detached, or it or a later month is dropped"
+    )]
+    PartitionNotFound {
+        /// The tenant asked for.
+        tenant: TenantId,
+        /// The month asked for.
+        month: Month,
     },
     /// Too much is waiting already.
     #[error("too many appends are waiting, try again in {} ms", retry_after.as_millis())]
@@ -135,6 +145,7 @@ impl StoreError {
             | Self::EventIdConflict { .. }
             | Self::StreamNotFound { .. }
             | Self::TenantNotFound { .. }
+            | Self::PartitionNotFound { .. }
             | Self::Overloaded { .. }
             | Self::DeadlineExceeded
             | Self::ShuttingDown

@@ -21,7 +21,7 @@ pub use error::{Outcome, StoreError, VersionConflict};
 pub use maintenance::{MaintenanceConfig, MaintenanceMode};
 pub use partitions::{
     ActionKind, Blocker, MaintenanceRequest, PageKey, PartitionAction, PartitionSize, PartitionState,
-    Partitions, TenantMaintenance,
+    Partitions, Restored, TenantMaintenance,
 };
 pub use read::StreamReader;
 pub use start::StartError;

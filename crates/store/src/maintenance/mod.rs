@@ -31,6 +31,8 @@ pub struct MaintenanceConfig {
     pub detach: bool,
     /// Whether detached months are dropped.
     pub drop: bool,
+    /// Days that a detached month is kept, and may be restored, before it is dropped; 0 drops at once.
+    pub grace_days: u32,
     /// Whether it acts, or only says what it would do.
     pub mode: MaintenanceMode,
 }
@@ -53,6 +55,7 @@ impl Default for MaintenanceConfig {
             create: true,
             detach: true,
             drop: true,
+            grace_days: 7,
             mode: MaintenanceMode::Act,
         }
     }

@@ -6,7 +6,7 @@ use partita_model::{Month, TenantId, Timestamp};
 use time::OffsetDateTime;
 
 use super::admission::Obstacle;
-use super::maintain::Step;
+use super::plan::Step;
 use super::{Partitions, integer, is_contention, store_error};
 use crate::StoreError;
 

@@ -2,35 +2,12 @@ use partita_model::{TenantId, Timestamp};
 use tracing::Instrument;
 
 use super::ddl::{self, PartitionName};
+use super::plan::Step;
 use super::{
     ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, integer,
     store_error,
 };
 use crate::StoreError;
-
-/// A step that the database's plan asks for.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// The tenant's own table; it comes with its first month.
-    CreateTenant,
-    /// A leaf.
-    CreateMonth(PartitionAction),
-    /// A detach that an interrupted run left pending.
-    Finalize(PartitionAction),
-    /// The floor.
-    RaiseFloor { action: PartitionAction, to: Timestamp },
-    /// A leaf wholly below the floor.
-    DropMonth(PartitionAction),
-}
-
-impl Step {
-    fn is_wanted(&self, request: &MaintenanceRequest) -> bool {
-        match self {
-            Self::CreateTenant | Self::CreateMonth(_) => request.create,
-            Self::Finalize(_) | Self::RaiseFloor { .. } | Self::DropMonth(_) => request.detach,
-        }
-    }
-}
 
 impl Partitions {
     /// Every tenant that maintenance of "all" covers: those of a `tenants` table where the database has one, else those
@@ -47,8 +24,9 @@ impl Partitions {
         Ok(names.into_iter().filter_map(|name| TenantId::parse(name).ok()).collect())
     }
 
-    /// Creates what is missing, raises the floor, finishes interrupted detaches, detaches and drops what lies below the
-    /// floor; or only says what it would do. Runs to its end even if the future is dropped.
+    /// Creates what is missing, raises the floor, finishes interrupted detaches, detaches what lies below the floor, and
+    /// drops what was detached when its grace period is over; or only says what it would do. Runs to its end even if the
+    /// future is dropped.
     ///
     /// # Errors
     /// `PartitionUnavailable` when other sessions hold locks: what was done until then stays, and a later run goes on.
@@ -73,6 +51,9 @@ impl Partitions {
 
     async fn run(&self, tenant: &TenantId, request: &MaintenanceRequest) -> sqlx::Result<TenantMaintenance> {
         let mut actions = Vec::new();
+        if !request.validate_only && (request.detach || request.drop) {
+            self.register_detached(tenant, request).await?;
+        }
         let mut steps = self.plan(tenant, request).await?;
         if !request.create && steps.iter().any(|step| matches!(step, Step::CreateTenant)) {
             // No partitions, no floor: without the one there is no place for the other.
@@ -100,22 +81,24 @@ impl Partitions {
                     actions.push(action);
                 }
                 Step::Finalize(action) => {
-                    let expired = !request.validate_only
-                        && self.finalize(tenant, &action.partition_name, request.drop).await?;
-                    actions.push(action.clone());
-                    if expired && request.drop {
-                        actions.push(PartitionAction { kind: ActionKind::Dropped, ..action });
+                    if !request.validate_only {
+                        self.finalize(tenant, &action.partition_name, request).await?;
                     }
+                    self.detached(tenant, request, action, &mut actions).await?;
                 }
                 Step::DropMonth(action) => {
-                    let kept = !request.validate_only
-                        && !self.detach_month(tenant, &action.partition_name, request.drop).await?;
-                    if !kept {
-                        actions.push(PartitionAction { kind: ActionKind::Detached, ..action.clone() });
-                        if request.drop {
-                            actions.push(action);
-                        }
+                    if request.validate_only
+                        || self.detach_month(tenant, &action.partition_name, request).await?
+                    {
+                        self.detached(tenant, request, action, &mut actions).await?;
                     }
+                }
+            }
+        }
+        if request.drop {
+            for due in self.due(tenant).await? {
+                if request.validate_only || self.drop_detached(tenant, &due.partition_name).await? {
+                    actions.push(due);
                 }
             }
         }
@@ -128,7 +111,7 @@ impl Partitions {
     }
 
     /// Sorts an error, and names who stands in the way; logs both, once.
-    async fn explain(&self, tenant: &TenantId, error: &sqlx::Error) -> StoreError {
+    pub(super) async fn explain(&self, tenant: &TenantId, error: &sqlx::Error) -> StoreError {
         let mut explained = store_error(error, Some(tenant));
         if let StoreError::PartitionUnavailable { blockers, .. } = &mut explained {
             *blockers = self.blockers(tenant).await;
@@ -146,46 +129,6 @@ impl Partitions {
         explained
     }
 
-    /// What there is to do, in order.
-    pub(super) async fn plan(
-        &self,
-        tenant: &TenantId,
-        request: &MaintenanceRequest,
-    ) -> sqlx::Result<Vec<Step>> {
-        let rows = sqlx::query_file!(
-            "sql/partitions/plan_maintenance.sql",
-            tenant.as_str(),
-            integer(request.months_ahead),
-            integer(request.retention_months)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let range_end = row.range_end.map(Timestamp::from_datetime);
-                let action = |kind| PartitionAction {
-                    kind,
-                    partition_name: row.partition_name.clone().unwrap_or_default(),
-                    range_start: row.range_start.map(Timestamp::from_datetime),
-                    range_end,
-                };
-                match (row.action.as_str(), range_end) {
-                    ("create_tenant", _) => Ok(Step::CreateTenant),
-                    ("create_month", _) => Ok(Step::CreateMonth(action(ActionKind::Created))),
-                    ("finalize", _) => Ok(Step::Finalize(action(ActionKind::Detached))),
-                    ("raise_floor", Some(to)) => {
-                        Ok(Step::RaiseFloor { action: action(ActionKind::FloorRaised), to })
-                    }
-                    ("drop_month", _) => Ok(Step::DropMonth(action(ActionKind::Dropped))),
-                    (unknown, _) => {
-                        let message = format!("event_store_partition_plan: unknown action `{unknown}`");
-                        Err(sqlx::Error::Decode(message.into()))
-                    }
-                }
-            })
-            .collect()
-    }
-
     pub(super) async fn raise_floor(&self, tenant: &TenantId, to: Timestamp) -> sqlx::Result<()> {
         sqlx::query_file!("sql/partitions/raise_floor.sql", tenant.as_str(), to.to_datetime())
             .execute(&self.pool)
@@ -193,25 +136,46 @@ impl Partitions {
         Ok(())
     }
 
-    /// Finishes a detach, and drops the leaf if it may; says whether it has expired.
-    async fn finalize(&self, tenant: &TenantId, partition_name: &str, drop: bool) -> sqlx::Result<bool> {
-        let expired = self.parent_of_expired(tenant, partition_name).await?.is_some();
-        sqlx::query_file!("sql/partitions/finalize_detach.sql", partition_name).fetch_one(&self.pool).await?;
-        if expired && drop {
-            ddl::drop_detached(&self.pool, &PartitionName::parse(partition_name)?).await?;
+    /// Reports a month that was detached, and drops it where there is no grace period.
+    async fn detached(
+        &self,
+        tenant: &TenantId,
+        request: &MaintenanceRequest,
+        month: PartitionAction,
+        actions: &mut Vec<PartitionAction>,
+    ) -> sqlx::Result<()> {
+        actions.push(PartitionAction { kind: ActionKind::Detached, ..month.clone() });
+        let at_once = request.drop && request.grace_days == 0;
+        if at_once && (request.validate_only || self.drop_detached(tenant, &month.partition_name).await?) {
+            actions.push(PartitionAction { kind: ActionKind::Dropped, ..month });
         }
-        Ok(expired)
+        Ok(())
     }
 
-    /// Whether the leaf went: a legal hold that was set since the plan was made keeps it.
-    async fn detach_month(&self, tenant: &TenantId, partition_name: &str, drop: bool) -> sqlx::Result<bool> {
+    /// Finishes a detach.
+    async fn finalize(
+        &self,
+        tenant: &TenantId,
+        partition_name: &str,
+        request: &MaintenanceRequest,
+    ) -> sqlx::Result<()> {
+        sqlx::query_file!("sql/partitions/finalize_detach.sql", partition_name).fetch_one(&self.pool).await?;
+        self.register_detached(tenant, request).await
+    }
+
+    /// Whether the leaf was detached: a legal hold that was set since the plan was made keeps it. Killed between the two
+    /// statements, it leaves a table that the next run finds.
+    async fn detach_month(
+        &self,
+        tenant: &TenantId,
+        partition_name: &str,
+        request: &MaintenanceRequest,
+    ) -> sqlx::Result<bool> {
         let Some(parent) = self.parent_of_expired(tenant, partition_name).await? else { return Ok(false) };
         let leaf = PartitionName::parse(partition_name)?;
         ddl::detach_concurrently(&self.pool, &PartitionName::parse(&parent)?, &leaf).await?;
-        if drop {
-            ddl::drop_detached(&self.pool, &leaf).await?;
-            tracing::info!(%tenant, partition = partition_name, "partition dropped below the floor");
-        }
+        self.register_detached(tenant, request).await?;
+        tracing::info!(%tenant, partition = partition_name, "partition detached below the floor");
         Ok(true)
     }
 

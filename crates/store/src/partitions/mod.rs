@@ -4,8 +4,10 @@ mod admission;
 mod blockers;
 mod ddl;
 mod first_write;
+mod grace;
 mod list;
 mod maintain;
+mod plan;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use self::admission::NewTenants;
 pub use self::blockers::Blocker;
 use self::first_write::Flights;
+pub use self::grace::Restored;
 use crate::append::is_connection_lost;
 use crate::{StoreConfig, StoreError};
 
@@ -25,6 +28,7 @@ pub struct Partitions {
     pool: PgPool,
     months_ahead: u32,
     retention_months: u32,
+    grace_days: u32,
     flights: Arc<Flights>,
     new_tenants: Arc<NewTenants>,
     tasks: TaskTracker,
@@ -37,6 +41,8 @@ pub struct MaintenanceRequest {
     pub months_ahead: u32,
     /// Whole months before the current one that are kept, up to 1,200; 0 for ever. A tenant's own setting wins.
     pub retention_months: u32,
+    /// Days that a detached month is kept before it is dropped, up to 3,650; 0 drops at once.
+    pub grace_days: u32,
     /// Create what is missing.
     pub create: bool,
     /// Raise the floor, and detach the months below it.
@@ -131,6 +137,7 @@ impl Partitions {
             pool,
             months_ahead: config.months_ahead,
             retention_months: config.retention_months,
+            grace_days: config.maintenance.grace_days,
             flights: Arc::default(),
             new_tenants: Arc::new(NewTenants::new(config.tenants_max, config.new_tenants_per_minute)),
             tasks: TaskTracker::new(),
@@ -142,6 +149,7 @@ impl Partitions {
         MaintenanceRequest {
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
+            grace_days: self.grace_days,
             create: true,
             detach: true,
             drop: true,
