@@ -26,6 +26,11 @@ pub fn exact(version: i32) -> Expected {
     Expected::Exact(version)
 }
 
+/// The stream stands at this version, be it new.
+pub fn standing_at(version: i32) -> Expected {
+    if version == 0 { no_stream() } else { exact(version) }
+}
+
 /// An append in the making: by user `ann`, expecting `any`, until something else is said.
 #[derive(Debug, Clone)]
 #[must_use = "an append is sent by `ok`, `refused` or `send`"]

@@ -1,11 +1,13 @@
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use partita_cluster::Cluster;
 use partita_store::{DatabaseUrl, schema};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
 use sqlx::{AssertSqlSafe, Connection as _, Decode, PgConnection, Type};
 
-use crate::postgres::{Postgres, postgres};
+use crate::postgres::{Postgres, postgres, private};
 
 /// Longest name of a database in PostgreSQL, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -45,9 +47,20 @@ impl TestDatabase {
         Some(database)
     }
 
+    /// A database with the whole schema, in a PostgreSQL that the test may kill and restart.
+    pub async fn in_private_cluster() -> (Self, Cluster) {
+        let (postgres, cluster) = private().await;
+        let database = Self::create_in(postgres, "").await;
+        schema::up(&database.url()).await.unwrap();
+        (database, cluster)
+    }
+
     async fn create(options: &str) -> Self {
+        Self::create_in(postgres(), options).await
+    }
+
+    async fn create_in(postgres: &'static Postgres, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let postgres = postgres();
         let thread = thread::current();
         let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or_default();
         let mut name = postgres.name(&format!("{}_{test}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -60,6 +73,16 @@ impl TestDatabase {
     /// Where it is, for a store or a migration.
     pub fn url(&self) -> DatabaseUrl {
         DatabaseUrl::parse(&self.postgres.url(&self.name)).unwrap()
+    }
+
+    /// Where it is for those who reach its PostgreSQL at another address, without TLS.
+    pub fn url_through(&self, address: SocketAddr) -> DatabaseUrl {
+        DatabaseUrl::parse(&self.postgres.url_through(&self.name, address)).unwrap()
+    }
+
+    /// Host and port of its PostgreSQL.
+    pub fn address(&self) -> String {
+        self.postgres.authority().to_owned()
     }
 
     /// Its name, which is fit to be put between double quotes.

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! PostgreSQL is booted once a process, by the first test that asks, and ends with the process. To use another one,
-//! set `DATABASE_URL` to a superuser's (what a run leaves there is named `partita_test_*`); to choose the programs that are booted, set
-//! `PARTITA_POSTGRES_BIN`.
+//! set `DATABASE_URL` to a superuser's; what a run leaves there is named `partita_test_*`. To choose the programs
+//! that are booted, set `PARTITA_POSTGRES_BIN`.
 //!
 //! **Invariant:** tests share nothing but the server process of PostgreSQL: each has its own database, and its own
 //! runtime.
@@ -27,20 +27,25 @@
 mod append;
 mod database;
 mod foreign;
+mod hold;
 mod instant;
 mod maintenance;
 mod postgres;
+mod proxy;
 mod read;
 mod refusal;
 mod server;
+mod soundness;
 mod verify;
 mod wait;
 
-pub use append::{AppendCall, any, exact, no_stream, stream_exists};
+pub use append::{AppendCall, any, exact, no_stream, standing_at, stream_exists};
 pub use database::TestDatabase;
 pub use foreign::ForeignEvent;
+pub use hold::TenantHold;
 pub use instant::{at, month, months};
 pub use maintenance::Maintenance;
+pub use proxy::{Cut, Proxy, Statement};
 pub use read::{Answer, ReadCall};
 pub use refusal::Refusal;
 pub use server::TestServer;

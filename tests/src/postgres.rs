@@ -2,6 +2,7 @@
 //! with the test.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -57,6 +58,20 @@ impl Postgres {
         format!("{server}/{database}{options}")
     }
 
+    /// The URL of one of its databases for those who reach it at another address, without TLS.
+    pub(crate) fn url_through(&self, database: &str, address: SocketAddr) -> String {
+        let url = self.url(database).replacen(self.authority(), &address.to_string(), 1);
+        let separator = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{separator}sslmode=disable")
+    }
+
+    /// Host and port, as they stand in its URL.
+    pub(crate) fn authority(&self) -> &str {
+        let server = self.admin_url.split_once("://").map_or("", |(_, server)| server);
+        let server = server.split(['/', '?']).next().unwrap_or_default();
+        server.rsplit('@').next().unwrap_or_default()
+    }
+
     /// The name of a database of this run.
     pub(crate) fn name(&self, suffix: &str) -> String {
         format!("{}_{suffix}", self.prefix)
@@ -97,6 +112,15 @@ impl Postgres {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         connection.close().await
     }
+}
+
+/// A PostgreSQL that a test may kill and restart, for as long as it keeps the cluster.
+pub(crate) async fn private() -> (&'static Postgres, Cluster) {
+    let cluster = boot_cluster().await.unwrap();
+    let (admin_url, runtime) = (cluster.url(DATABASE), Handle::current());
+    let postgres = Postgres { admin_url, prefix: "partita_test".to_owned(), runtime };
+    // A database holds on to it as to the common one, which lives as long as the process.
+    (Box::leak(Box::new(postgres)), cluster)
 }
 
 fn start() -> Result<Postgres, String> {

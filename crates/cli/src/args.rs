@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::append::AppendArgs;
+use crate::commands::bench::BenchArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::import::ImportArgs;
 use crate::commands::migrate::MigrateArgs;
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Verify(WithServer<VerifyArgs>),
     /// Append the events of a file of JSON lines, through a server
     Import(WithServer<ImportArgs>),
+    /// Measure what a server does: appends and reads under load; leaves its events behind
+    Bench(WithServer<BenchArgs>),
 }
 
 /// A command that needs the configuration.

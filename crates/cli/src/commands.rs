@@ -1,6 +1,7 @@
 //! One file a command; each has its arguments and a `run`.
 
 pub(crate) mod append;
+pub(crate) mod bench;
 pub(crate) mod dev;
 pub(crate) mod import;
 pub(crate) mod migrate;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Read(with) => read::run(with.args, &with.server, output).await,
         Command::Recorded(with) => recorded::run(with.args, &with.server, output).await,
         Command::Verify(with) => verify::run(with.args, &with.server, output).await,
+        Command::Bench(with) => bench::run(with.args, &with.server, output).await,
         Command::Import(with) => import::run(with.args, &with.server, output).await,
     }
 }

@@ -56,10 +56,8 @@ fn syntax(jiter: &Jiter<'_>, error: &JiterError) -> JsonError {
 }
 
 fn write_value(jiter: &mut Jiter<'_>, peek: Peek, out: &mut String, depth: usize) -> Result<(), JsonError> {
-    if depth > JSON_DEPTH_MAX {
-        return Err(JsonError::Depth);
-    }
     match peek {
+        Peek::Object | Peek::Array if depth >= JSON_DEPTH_MAX => Err(JsonError::Depth),
         Peek::Object => write_object(jiter, out, depth),
         Peek::Array => write_array(jiter, out, depth),
         Peek::String => {
@@ -226,8 +224,9 @@ mod tests {
         for number in ["1e1000", "1e-1000", "1e99999999999999999999", "-1e400000"] {
             assert_eq!(JsonDocument::parse(number), Err(JsonError::NumberDigits), "{number}");
         }
-        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(JsonDocument::parse(&deep), Err(JsonError::Depth));
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(JsonDocument::parse(&nested(JSON_DEPTH_MAX)).is_ok());
+        assert_eq!(JsonDocument::parse(&nested(JSON_DEPTH_MAX + 1)), Err(JsonError::Depth));
         for bad in
             ["", "{", "nul", "{\"a\":1,}", "[1 2]", "1 2", "'a'", "NaN", "\"\\ud800\"", "01", "+1", "1."]
         {

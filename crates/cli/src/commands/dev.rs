@@ -41,6 +41,15 @@ pub(crate) struct DevArgs {
     /// Bin folder of PostgreSQL; without it it is looked for, then fetched
     #[arg(long, value_name = "DIR")]
     postgres_bin: Option<PathBuf>,
+    /// Start PostgreSQL with a setting of its own, such as max_connections=300; may be repeated
+    #[arg(long = "postgres-setting", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    postgres_settings: Vec<(String, String)>,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Runs until Ctrl-C or SIGTERM; no process is left then.
@@ -61,7 +70,7 @@ pub(crate) async fn run(args: DevArgs, config: &ConfigArgs) -> Result<(), Failur
         ..Search::new("--postgres-bin", std::env::var_os("PATH"))
     };
     let started = tokio::select! {
-        started = start(&search, &folder) => started,
+        started = start(&search, &folder, args.postgres_settings) => started,
         // A cluster that is half started ends with the future that starts it.
         () = shutdown.cancelled() => return Ok(()),
     };
@@ -71,12 +80,16 @@ pub(crate) async fn run(args: DevArgs, config: &ConfigArgs) -> Result<(), Failur
     served
 }
 
-async fn start(search: &Search, folder: &DevFolder) -> Result<(Cluster, PathBuf), Failure> {
+async fn start(
+    search: &Search,
+    folder: &DevFolder,
+    settings: Vec<(String, String)>,
+) -> Result<(Cluster, PathBuf), Failure> {
     let failed = |error| Failure::new(Exit::Unreachable, format!("cannot start PostgreSQL: {error}"));
     let installation = search.find_or_fetch().await.map_err(failed)?;
     let psql = Some(installation.program("psql")).filter(|psql| psql.is_file());
     tracing::info!(postgresql.version = %installation.version(), "starting postgresql");
-    let options = ClusterOptions::at(folder.cluster(), "--data-dir");
+    let options = ClusterOptions { settings, ..ClusterOptions::at(folder.cluster(), "--data-dir") };
     let cluster = Cluster::start(installation, options).await.map_err(failed)?;
     Ok((cluster, psql.unwrap_or_else(|| PathBuf::from("psql"))))
 }

@@ -5,8 +5,9 @@
 -- $8 the least (inclusive) and $9 the greatest (exclusive) timestamp of the stream in the partitioned table: plain
 -- values, so that the planner leaves out, and does not lock, the months that the stream did not live in
 -- $10 most rows
--- One snapshot: a row that is copied or dropped meanwhile is seen once or, below the floor, not at all. Both branches
--- are the first rows of the same order, so a row that stands in both is in both pages, and the legacy one is left out.
+-- One snapshot: a row that is copied or dropped meanwhile is seen once or, below the floor, not at all. The legacy branch
+-- leaves out the rows of the partitioned branch, and goes no further than that one when it is full: what lies beyond
+-- belongs to the next page. NOT IN, where no id is NULL, is one hash table; NOT EXISTS became a loop over the page.
 WITH floor AS MATERIALIZED (
     SELECT COALESCE(MAX(retention_floor), '-infinity') AS instant
     FROM public.event_store_tenant
@@ -43,6 +44,11 @@ legacy AS MATERIALIZED (
         AND event_timestamp >= $6
         AND event_timestamp < $7
         AND event_timestamp >= (SELECT instant FROM floor)
+        AND aggregate_version >= (
+            SELECT CASE WHEN COUNT(*) = $10 THEN MIN(aggregate_version) ELSE $4 END
+            FROM partitioned
+        )
+        AND event_id NOT IN (SELECT event_id FROM partitioned)
     ORDER BY aggregate_version DESC
     LIMIT $10
 ),
@@ -50,7 +56,6 @@ page AS (
     SELECT * FROM partitioned
     UNION ALL
     SELECT * FROM legacy
-    WHERE NOT EXISTS (SELECT FROM partitioned WHERE partitioned.event_id = legacy.event_id)
 )
 SELECT
     event_id AS "event_id!", event_type AS "event_type!", aggregate_type AS "aggregate_type!",

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use partita_model::{Append, StreamId, TenantId, Timestamp};
@@ -41,6 +41,7 @@ impl Cache {
             tenants: HashMap::new(),
             heads: HashMap::new(),
             recorded: HashMap::new(),
+            drawn: HashSet::new(),
         };
         for append in appends {
             let tenant = append.tenant();
@@ -144,6 +145,7 @@ mod tests {
             tenants: HashMap::from([(append.tenant().clone(), tenant)]),
             heads: HashMap::from([((append.tenant().clone(), append.streams()[0].stream.clone()), head)]),
             recorded: HashMap::new(),
+            drawn: HashSet::new(),
         }
     }
 

@@ -1,10 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use partita_model::{
-    Append, Appended, AppendedEvent, HashInput, JsonDocument, Month, NewEvent, StreamAppend, StreamId,
-    TenantId, Timestamp, Uuid, Version, Violations, event_hash,
+    Append, Appended, HashInput, Month, NewEvent, StreamId, TenantId, Timestamp, Uuid, Version, Violations,
+    event_hash,
 };
 
+use super::replay::Recorded;
 use super::rows::{NewRow, StreamRow};
 use crate::{StoreError, VersionConflict};
 
@@ -21,6 +22,8 @@ pub(super) struct State {
     pub heads: HashMap<(TenantId, StreamId), Head>,
     /// Events that are recorded already, among the ids that callers gave.
     pub recorded: HashMap<(TenantId, Uuid), Recorded>,
+    /// The ids that callers gave to events of this batch which are to be written.
+    pub drawn: HashSet<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,17 +48,6 @@ pub(super) struct Head {
     pub hash: Option<String>,
 }
 
-/// An event that is recorded already, as far as a repeated append is compared with it.
-#[derive(Debug, Clone)]
-pub(super) struct Recorded {
-    pub stream: StreamId,
-    pub version: Version,
-    pub event_type: String,
-    pub data: String,
-    pub metadata: Option<String>,
-    pub event_timestamp: Timestamp,
-}
-
 /// What becomes of an append.
 #[derive(Debug)]
 pub(super) enum Decision<'a> {
@@ -71,9 +63,9 @@ pub(super) enum Decision<'a> {
 
 impl State {
     /// Decides one append, and counts it in when it is to be written.
-    pub(super) fn decide<'a>(&mut self, append: &'a Append, batch: &[NewRow<'_>]) -> Decision<'a> {
+    pub(super) fn decide<'a>(&mut self, append: &'a Append) -> Decision<'a> {
         let given: Vec<Uuid> = append.events().filter_map(|event| event.event_id).collect();
-        if batch.iter().any(|row| row.tenant == append.tenant() && given.contains(&row.event_id)) {
+        if given.iter().any(|event_id| self.drawn.contains(event_id)) {
             return Decision::Defer;
         }
         match self.find_replay(append, &given) {
@@ -93,43 +85,6 @@ impl State {
         }
     }
 
-    /// The earlier result, when every event is recorded as it is sent now: same stream, same content, one behind
-    /// the other. The audit context is not compared: a retry comes with a request id of its own.
-    fn find_replay(&self, append: &Append, given: &[Uuid]) -> Result<Option<Vec<Appended>>, StoreError> {
-        let key = |event_id: Uuid| (append.tenant().clone(), event_id);
-        let recorded: Vec<Uuid> =
-            given.iter().copied().filter(|id| self.recorded.contains_key(&key(*id))).collect();
-        if recorded.is_empty() {
-            return Ok(None);
-        }
-        let replay =
-            append.streams().iter().map(|stream| self.replay_stream(append.tenant(), stream)).collect();
-        match replay {
-            Some(replay) => Ok(Some(replay)),
-            None => Err(StoreError::EventIdConflict { event_ids: recorded }),
-        }
-    }
-
-    fn replay_stream(&self, tenant: &TenantId, append: &StreamAppend) -> Option<Appended> {
-        let mut events: Vec<AppendedEvent> = Vec::with_capacity(append.events.len());
-        for event in &append.events {
-            let event_id = event.event_id?;
-            let recorded = self.recorded.get(&(tenant.clone(), event_id))?;
-            let follows =
-                events.last().is_none_or(|last| last.version.checked_add(1) == Some(recorded.version));
-            if !follows || recorded.stream != append.stream || !recorded.holds(event) {
-                return None;
-            }
-            events.push(AppendedEvent {
-                event_id,
-                version: recorded.version,
-                position: None,
-                event_timestamp: recorded.event_timestamp,
-            });
-        }
-        Some(Appended { events, replayed: true })
-    }
-
     fn check(&self, append: &Append) -> Result<(), StoreError> {
         let conflicts: Vec<_> = append
             .streams()
@@ -144,6 +99,11 @@ impl State {
         if !conflicts.is_empty() {
             return Err(StoreError::VersionConflict(conflicts));
         }
+        self.check_times(append)
+    }
+
+    /// Refuses an append that has an event below the floor or too far ahead, wherever its streams stand.
+    pub(super) fn check_times(&self, append: &Append) -> Result<(), StoreError> {
         let floor = self.tenants.get(append.tenant()).and_then(|tenant| tenant.floor);
         check_floor(append, floor)?;
         let mut violations = Violations::default();
@@ -161,6 +121,7 @@ impl State {
         for stream in append.streams() {
             self.head(append.tenant(), &stream.stream).version.checked_add(stream.events.len())?;
         }
+        self.drawn.extend(append.events().filter_map(|event| event.event_id));
         let mut rows = Vec::new();
         let mut streams = Vec::new();
         for stream in append.streams() {
@@ -221,22 +182,6 @@ impl State {
 
     fn head(&self, tenant: &TenantId, stream: &StreamId) -> Head {
         self.heads.get(&(tenant.clone(), stream.clone())).cloned().unwrap_or_default()
-    }
-}
-
-impl Recorded {
-    fn holds(&self, event: &NewEvent) -> bool {
-        let same = |stored: &str, sent: &JsonDocument| {
-            JsonDocument::parse(stored).is_ok_and(|stored| stored == *sent)
-        };
-        self.event_type == event.event_type
-            && event.event_timestamp.is_none_or(|at| at == self.event_timestamp)
-            && same(&self.data, &event.data)
-            && match (&self.metadata, &event.metadata) {
-                (None, None) => true,
-                (Some(stored), Some(sent)) => same(stored, sent),
-                (None, Some(_)) | (Some(_), None) => false,
-            }
     }
 }
 

@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::batch::Verdict;
 use super::session::{Session, SessionId};
-use super::transaction::Verdict;
 
 /// How long the fate of a transaction is looked for before its callers are told that it is unknown.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);

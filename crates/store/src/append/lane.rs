@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use partita_model::{Append, Month, Phase, TenantId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::batch::Verdict;
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
-use super::transaction::Verdict;
 use super::writer::Writer;
 use crate::partitions::Partitions;
 use crate::{StoreConfig, StoreError};
@@ -69,14 +69,21 @@ impl Lane {
             Err(Failure::Unavailable) => answer_all(jobs, &StoreError::Unavailable),
             Err(Failure::InDoubt(_)) => answer_all(jobs, &StoreError::OutcomeUnknown),
             Err(_) => {
+                // A tenant that somebody else keeps locked is waited for once a batch, not once an append.
+                let mut locked: HashSet<TenantId> = HashSet::new();
                 for job in jobs {
-                    self.settle_alone(job).await;
+                    let tenant = job.append().tenant().clone();
+                    if locked.contains(&tenant) {
+                        job.answer(Err(StoreError::Overloaded { retry_after: RETRY_AFTER }));
+                    } else if let Alone::Locked = self.settle_alone(job).await {
+                        locked.insert(tenant);
+                    }
                 }
             }
         }
     }
 
-    async fn settle_alone(&mut self, job: Job) {
+    async fn settle_alone(&mut self, job: Job) -> Alone {
         let mut lost = None;
         for _ in 0..RACES_MAX {
             match self.commit(std::slice::from_ref(&job)).await {
@@ -86,15 +93,17 @@ impl Lane {
                     {
                         self.park(job.append().tenant().clone(), vec![job]);
                     }
-                    return;
+                    return Alone::Settled;
                 }
                 Err(Failure::Race { constraint, event_id }) => lost = Some((constraint, event_id)),
                 Err(Failure::NoPartition) => {
-                    return self.park(job.append().tenant().clone(), vec![job]);
+                    self.park(job.append().tenant().clone(), vec![job]);
+                    return Alone::Settled;
                 }
                 Err(failure) => {
                     let answer = refuse(job.append(), &failure);
-                    return job.answer(Err(answer));
+                    job.answer(Err(answer));
+                    return if let Failure::Busy = failure { Alone::Locked } else { Alone::Settled };
                 }
             }
         }
@@ -108,6 +117,7 @@ impl Lane {
             Some((None, None)) | None => StoreError::Overloaded { retry_after: RETRY_AFTER },
         };
         job.answer(Err(answer));
+        Alone::Settled
     }
 
     /// Tells the caller, or puts the append back; gives back one whose tenant has no partitions yet.
@@ -136,6 +146,14 @@ impl Lane {
         let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
         self.writer.commit(&appends).await
     }
+}
+
+/// What trying an append alone showed.
+enum Alone {
+    /// It is answered, or goes on elsewhere.
+    Settled,
+    /// It is answered; its tenant is locked by another session.
+    Locked,
 }
 
 /// Makes what the appends need, and gives back those that can go on; the others are answered.

@@ -1,9 +1,10 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use partita_model::{Append, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::PgConnection;
 
-use super::decide::{Head, Recorded, State, TenantState, horizon};
+use super::decide::{Head, State, TenantState, horizon};
+use super::replay::Recorded;
 
 /// Locks the tenants until the transaction ends; those that are not registered are left out.
 pub(super) async fn lock_tenants(
@@ -40,7 +41,7 @@ pub(super) async fn load(
     let streams: Vec<_> = streams.into_iter().collect();
     let (now, heads) = find_heads(connection, phase, &streams).await?;
     let recorded = find_recorded(connection, appends).await?;
-    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded })
+    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded, drawn: HashSet::new() })
 }
 
 async fn find_heads(

@@ -1,5 +1,6 @@
 //! Append: lanes that gather what is waiting and commit it as one transaction.
 
+mod batch;
 mod cache;
 mod decide;
 mod doubt;
@@ -8,6 +9,7 @@ mod lane;
 mod load;
 mod queue;
 mod refusal;
+mod replay;
 mod rows;
 mod session;
 mod transaction;

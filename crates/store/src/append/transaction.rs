@@ -1,27 +1,15 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use partita_model::{Append, Appended, Phase, TenantId};
+use partita_model::{Append, Phase};
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
+use super::batch::{Batch, Verdict};
 use super::cache::Cache;
-use super::decide::{Decision, State};
-use super::doubt::{Doubt, Witness};
+use super::decide::State;
 use super::load::{load, lock_tenants};
 use super::refusal::{Failure, before_commit, during_commit};
-use super::rows::{NewRow, StreamRow, TenantRow, record_dual, record_legacy};
-use crate::StoreError;
-
-/// What became of one append of a batch that was committed.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// Recorded, recorded before, or refused.
-    Answer(Result<Vec<Appended>, StoreError>),
-    /// Must be asked again in a later batch.
-    Defer,
-    /// Its tenant has no partitions yet.
-    UnknownTenant,
-}
+use super::rows::{record_dual, record_legacy};
 
 /// Records a batch by one statement that is its own transaction, decided from what the lane remembers. `None` when that
 /// is not enough for it: something is not remembered, an append is not simply to be recorded, or somebody else has
@@ -121,80 +109,4 @@ async fn roll_back(transaction: sqlx::PgTransaction<'_>, failure: Failure) -> Fa
         tracing::debug!(%error, "rollback failed");
     }
     failure
-}
-
-/// What is to be written for a batch, and what its callers are told once it is.
-struct Batch<'a> {
-    rows: Vec<NewRow<'a>>,
-    streams: Vec<StreamRow<'a>>,
-    verdicts: Vec<Verdict>,
-}
-
-impl<'a> Batch<'a> {
-    fn decide(state: &mut State, phase: Phase, appends: &[&'a Append]) -> Self {
-        let mut batch = Self { rows: Vec::new(), streams: Vec::new(), verdicts: Vec::new() };
-        for append in appends {
-            // A refused append must not make partitions: an unknown tenant's is decided before they are made.
-            let known = phase == Phase::Legacy || state.tenants.contains_key(append.tenant());
-            let verdict = match state.decide(append, &batch.rows) {
-                Decision::Record { .. } if !known => Verdict::UnknownTenant,
-                Decision::Record { rows, streams } => {
-                    let answer = answer(append, &rows);
-                    batch.rows.extend(rows);
-                    batch.merge(streams);
-                    Verdict::Answer(Ok(answer))
-                }
-                Decision::Replay(replay) => Verdict::Answer(Ok(replay)),
-                Decision::Defer => Verdict::Defer,
-                Decision::Refuse(refused) => Verdict::Answer(Err(refused)),
-            };
-            batch.verdicts.push(verdict);
-        }
-        batch
-    }
-
-    /// One row a stream: a statement cannot update the same one twice.
-    fn merge(&mut self, streams: Vec<StreamRow<'a>>) {
-        for row in streams {
-            let same =
-                |earlier: &&mut StreamRow<'_>| earlier.tenant == row.tenant && earlier.stream == row.stream;
-            match self.streams.iter_mut().find(same) {
-                Some(earlier) => earlier.extend(row),
-                None => self.streams.push(row),
-            }
-        }
-    }
-
-    /// The tenants written to, in the order in which everybody locks them.
-    fn tenants(&self, state: &State) -> Vec<TenantRow<'a>> {
-        let mut tenants: BTreeMap<&'a TenantId, TenantRow<'a>> = BTreeMap::new();
-        for row in &self.rows {
-            let Some(found) = state.tenants.get(row.tenant) else { continue };
-            let tenant = tenants.entry(row.tenant).or_insert(TenantRow {
-                tenant: row.tenant,
-                base_position: found.base_position,
-                last_position: found.last_position,
-                first_timestamp: row.event_timestamp,
-            });
-            tenant.first_timestamp = tenant.first_timestamp.min(row.event_timestamp);
-        }
-        tenants.into_values().collect()
-    }
-
-    fn doubt(self) -> Doubt {
-        let witness = self.rows.first();
-        let witness = witness.map(|row| Witness { tenant: row.tenant.clone(), event_id: row.event_id });
-        Doubt { witness, verdicts: self.verdicts }
-    }
-}
-
-/// One answer a stream of the append, from its rows, which stand in the same order.
-fn answer(append: &Append, rows: &[NewRow<'_>]) -> Vec<Appended> {
-    let mut rows = rows.iter();
-    let mut take = |count| rows.by_ref().take(count).map(NewRow::appended).collect();
-    append
-        .streams()
-        .iter()
-        .map(|stream| Appended { events: take(stream.events.len()), replayed: false })
-        .collect()
 }

@@ -3,11 +3,12 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
+use super::batch::Verdict;
 use super::cache::Cache;
 use super::doubt::{self, Doubt, Fate};
 use super::refusal::Failure;
 use super::session::{Session, SessionId};
-use super::transaction::{self, Verdict};
+use super::transaction;
 use crate::StoreConfig;
 use crate::connect::lane_options;
 
