@@ -40,6 +40,8 @@ impl TestServer {
     pub async fn start_with(database: &TestDatabase, change: impl FnOnce(&mut StoreConfig)) -> Self {
         let mut config = StoreConfig::new(database.url());
         config.read_connections_max = 4;
+        // What expires goes at once: tests of the grace period ask for one.
+        config.maintenance.grace_days = 0;
         change(&mut config);
         let store = Store::connect(config).await.unwrap();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -65,6 +67,13 @@ impl TestServer {
     /// A client of the partition admin service.
     pub fn partitions(&self) -> PartitionAdminServiceClient<Channel> {
         PartitionAdminServiceClient::new(self.channel())
+    }
+
+    /// Runs what the service does for partitions by itself, until the token is dropped or cancelled.
+    pub fn maintain_by_itself(&self) -> (DropGuard, JoinHandle<()>) {
+        let (store, stop) = (self.store.clone(), CancellationToken::new());
+        let guard = stop.clone().drop_guard();
+        (guard, tokio::spawn(async move { store.run_maintenance(&stop).await }))
     }
 
     /// Shuts down as a process does: drains, then closes its connections to the database.

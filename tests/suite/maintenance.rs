@@ -97,13 +97,16 @@ async fn a_tenant_that_is_held_open_fails_alone_and_the_next_run_finishes_it() {
     let database = TestDatabase::new().await;
     let server = seven_months(&database, &["acme", "beta"]).await;
     let mut reader = database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'")
+    sqlx::raw_sql("SET application_name = 'long report'; BEGIN; SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'")
         .execute(&mut reader)
         .await
         .unwrap();
     let run = server.maintain("", |request| request.retention_months = Some(3)).await;
     let failure = run.tenant("acme").failure.clone().unwrap();
     assert_eq!(failure.reason(), ErrorReason::PartitionUnavailable, "{failure:?}");
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut reader).await.unwrap();
+    let holder = format!("pid {pid} (`long report`, idle in transaction, its transaction ");
+    assert!(failure.message.contains(&holder), "{failure:?}");
     assert_eq!(run.tenant("beta").failure, None);
     assert_eq!((run.summary.tenants, run.summary.tenants_failed, run.summary.dropped), (2, 1, 3));
     // Expired is expired, dropped or not; and the tenant can be written to all the while.

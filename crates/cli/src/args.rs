@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Serve(WithConfig<ServeArgs>),
     /// Bring the database's schema up, down, or tell where it stands
     Migrate(WithConfig<MigrateArgs>),
-    /// Make, expire and list partitions, through a server
+    /// Make, expire, restore and list partitions, through a server
     Partitions(WithServer<PartitionsArgs>),
     /// Append events to a stream, through a server
     Append(Box<WithServer<AppendArgs>>),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_server::ServerConfig;
-use partita_store::{DatabaseUrl, LaneConfig, StoreConfig};
+use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::log::{LogConfig, LogFormat};
@@ -51,8 +51,14 @@ pub(crate) struct Config {
     pub(crate) months_ahead: u32,
     /// Months before the current one that are kept; 0 keeps for ever.
     pub(crate) retention_months: u32,
+    /// Tenants that first writes may bring the database to.
+    pub(crate) tenants_max: u32,
+    /// Tenants that first writes may bring in within a minute.
+    pub(crate) new_tenants_per_minute: u32,
     /// How appends are queued and batched.
     pub(crate) lanes: LaneConfig,
+    /// What is done for partitions without being asked for.
+    pub(crate) maintenance: MaintenanceConfig,
     /// How long a stop waits for running calls.
     pub(crate) drain_timeout: Duration,
     /// What is logged, and how.
@@ -68,7 +74,10 @@ impl Default for Config {
             partitions_enabled: false,
             months_ahead: 2,
             retention_months: 18,
+            tenants_max: 500,
+            new_tenants_per_minute: 60,
             lanes: LaneConfig::default(),
+            maintenance: MaintenanceConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
                 format: LogFormat::Pretty,
@@ -113,6 +122,12 @@ impl Config {
                 0..=RETENTION_MONTHS_MAX,
                 defaults.retention_months,
             ),
+            tenants_max: reader.number("partitions.tenants_max", 0..=100_000, defaults.tenants_max),
+            new_tenants_per_minute: reader.number(
+                "partitions.new_tenants_per_minute",
+                0..=100_000,
+                defaults.new_tenants_per_minute,
+            ),
             lanes: LaneConfig {
                 count: reader.number("lanes.count", 1..=64, lanes.count),
                 batch_events_max: reader.number("lanes.batch_events_max", 1..=10_000, lanes.batch_events_max),
@@ -137,6 +152,7 @@ impl Config {
                     lanes.tenant_queue_events_max,
                 ),
             },
+            maintenance: read_maintenance(reader, defaults.maintenance),
             drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
             log: LogConfig {
                 format: reader.choice(
@@ -177,9 +193,30 @@ impl Config {
             partitions_v1: self.partitions_enabled,
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
+            tenants_max: self.tenants_max,
+            new_tenants_per_minute: self.new_tenants_per_minute,
             read_connections_max: self.read_connections_max,
             lanes: self.lanes,
+            maintenance: self.maintenance,
         }
+    }
+}
+
+/// The part of the list that is about maintenance.
+fn read_maintenance(reader: &mut Reader, defaults: MaintenanceConfig) -> MaintenanceConfig {
+    MaintenanceConfig {
+        enabled: reader.switch("maintenance.enabled", defaults.enabled),
+        interval: reader.seconds("maintenance.interval_seconds", 10..=604_800, defaults.interval),
+        create: reader.switch("maintenance.create", defaults.create),
+        detach: reader.switch("maintenance.detach", defaults.detach),
+        drop: reader.switch("maintenance.drop", defaults.drop),
+        grace_days: reader.number("maintenance.grace_days", 0..=3_650, defaults.grace_days),
+        mode: reader.choice(
+            "maintenance.mode",
+            &[("act", MaintenanceMode::Act), ("observe", MaintenanceMode::Observe)],
+            defaults.mode,
+        ),
+        ..defaults
     }
 }
 

@@ -32,5 +32,7 @@ pub const JSON_NUMBER_DIGITS_MAX: usize = 1_000;
 pub const VERSION_MAX: i32 = i32::MAX;
 /// Most months ahead that partitions are made for.
 pub const MONTHS_AHEAD_MAX: u32 = 120;
+/// Longest reason that an operator gives for lowering a floor, in characters.
+pub const FLOOR_REASON_CHARS_MAX: usize = 1_000;
 /// Longest retention, in months. 0 keeps for ever.
 pub const RETENTION_MONTHS_MAX: u32 = 1_200;

@@ -19,6 +19,16 @@ impl Month {
         Self { year: at.year(), month: at.month() }
     }
 
+    /// Parses `YYYY-MM`.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let at = Timestamp::parse_rfc3339(&format!("{text}-01T00:00:00Z")).ok();
+        let month = at.map(Self::of).filter(|month| month.to_string() == text);
+        month.ok_or_else(|| "must be a month such as 2026-11".to_owned())
+    }
+
     /// The month `count` months later, or as near as the years 1 to 9999 allow.
     pub fn plus(self, count: i32) -> Self {
         let index = i64::from(self.year) * 12 + i64::from(u8::from(self.month)) - 1 + i64::from(count);
@@ -57,6 +67,16 @@ mod tests {
         assert_eq!(month_of("2024-03-01T00:00:00Z").to_string(), "2024-03");
         assert_eq!(month_of("2024-12-31T20:00:00-05:00").to_string(), "2025-01");
         assert_eq!(month_of("2025-01-01T10:00:00+14:00").to_string(), "2024-12");
+    }
+
+    #[test]
+    fn a_month_is_parsed_as_it_is_printed() {
+        assert_eq!(Month::parse("2024-02").unwrap(), month_of("2024-02-29T00:00:00Z"));
+        for bad in
+            ["", "2024", "2024-13", "2024-2", "2024-02-01", "24-02", " 2024-02", "2024-02-01T00:00:00Z#"]
+        {
+            assert!(Month::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

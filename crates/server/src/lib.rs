@@ -18,6 +18,7 @@ mod page_token;
 mod partition_message;
 mod pipeline_queue;
 mod read_stream;
+mod restore_partition;
 mod serve;
 mod service;
 mod status;

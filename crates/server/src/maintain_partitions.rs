@@ -150,6 +150,7 @@ fn parse(
             RETENTION_MONTHS_MAX,
         ),
         validate_only: request.validate_only,
+        ..*defaults
     };
     if violations.is_empty() { Ok((tenant, maintenance)) } else { Err(violations) }
 }
@@ -163,8 +164,15 @@ fn parse_months(sent: i32, months_max: u32) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    const DEFAULTS: MaintenanceRequest =
-        MaintenanceRequest { months_ahead: 2, retention_months: 18, validate_only: false };
+    const DEFAULTS: MaintenanceRequest = MaintenanceRequest {
+        months_ahead: 2,
+        retention_months: 18,
+        grace_days: 7,
+        create: true,
+        detach: true,
+        drop: true,
+        validate_only: false,
+    };
 
     #[test]
     fn what_is_left_out_comes_from_the_configuration_and_0_does_not() {

@@ -7,7 +7,8 @@ use partita_proto::v1::{
     AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, AppendStreamsRequest,
     AppendStreamsResponse, GetAppendResultRequest, GetAppendResultResponse, ListPartitionsRequest,
     ListPartitionsResponse, MaintainPartitionsRequest, MaintainPartitionsResponse, ReadStreamRequest,
-    ReadStreamResponse, VerifyChainRequest, VerifyChainResponse,
+    ReadStreamResponse, RestorePartitionRequest, RestorePartitionResponse, VerifyChainRequest,
+    VerifyChainResponse,
 };
 use partita_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 use crate::list_partitions::list_partitions;
 use crate::maintain_partitions::maintain_partitions;
 use crate::read_stream::read_stream;
+use crate::restore_partition::restore_partition;
 use crate::verify_chain::verify_chain;
 
 /// The messages of a streaming answer. The next one is made when the connection has room for it, so that a slow
@@ -116,6 +118,13 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<ListPartitionsRequest>,
     ) -> Result<Response<ListPartitionsResponse>, Status> {
         list_partitions(&self.store, request).await
+    }
+
+    async fn restore_partition(
+        &self,
+        request: Request<RestorePartitionRequest>,
+    ) -> Result<Response<RestorePartitionResponse>, Status> {
+        restore_partition(&self.store, request).await
     }
 
     type VerifyChainStream = Messages<VerifyChainResponse>;

@@ -112,11 +112,18 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::TenantNotFound { tenant } => {
             because(ErrorReason::TenantNotFound).with("tenant_id", tenant)
         }
+        StoreError::PartitionNotFound { tenant, month } => {
+            because(ErrorReason::PartitionNotFound).with("tenant_id", tenant).with("month", month)
+        }
         StoreError::Overloaded { retry_after } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::Overloaded) }
         }
-        StoreError::PartitionUnavailable { tenant: _, retry_after } => {
+        StoreError::PartitionUnavailable { tenant: _, retry_after, blockers: _ } => {
             Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::PartitionUnavailable) }
+        }
+        StoreError::TenantLimit { tenant, limit, retry_after } => {
+            let because = because(ErrorReason::TenantLimit).with("tenant_id", tenant).with("limit", limit);
+            Explanation { retry_after: *retry_after, ..because }
         }
         StoreError::DeadlineExceeded => because(ErrorReason::DeadlineExceeded),
         StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
@@ -151,7 +158,9 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::InvalidArgument | ErrorReason::BelowFloor => Code::InvalidArgument,
         ErrorReason::VersionConflict => Code::Aborted,
         ErrorReason::EventIdConflict => Code::AlreadyExists,
-        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Code::NotFound,
+        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
+            Code::NotFound
+        }
         ErrorReason::TenantLimit | ErrorReason::Overloaded => Code::ResourceExhausted,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::OutcomeUnknown

@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::MaintenanceConfig;
+
 /// How to reach the database, parsed from a URL such as `postgres://user:password@host:5432/database`. Its
 /// printed form leaves out the password.
 #[derive(Clone)]
@@ -59,10 +61,16 @@ pub struct StoreConfig {
     pub months_ahead: u32,
     /// How many whole months before the current one are kept, up to 1,200; 0 keeps for ever.
     pub retention_months: u32,
+    /// Most tenants with partitions of their own that first writes may bring the database to, counted over all processes.
+    pub tenants_max: u32,
+    /// Most new tenants that first writes through this process may bring in within a minute.
+    pub new_tenants_per_minute: u32,
     /// Most connections for reads and for maintenance together, at least 1. Lanes have their own.
     pub read_connections_max: u32,
     /// How appends are gathered.
     pub lanes: LaneConfig,
+    /// What is done for partitions without being asked for.
+    pub maintenance: MaintenanceConfig,
 }
 
 impl StoreConfig {
@@ -73,8 +81,11 @@ impl StoreConfig {
             partitions_v1: false,
             months_ahead: 2,
             retention_months: 18,
+            tenants_max: 500,
+            new_tenants_per_minute: 60,
             read_connections_max: 8,
             lanes: LaneConfig::default(),
+            maintenance: MaintenanceConfig::default(),
         }
     }
 }

@@ -34,6 +34,16 @@ pub(crate) fn lane_options(url: &DatabaseUrl) -> PgConnectOptions {
     ])
 }
 
+/// Options for the session that makes a process the leader of maintenance. It idles most of the time: the database is to
+/// notice within two minutes that its host is gone, and let another one lead.
+pub(crate) fn leader_options(url: &DatabaseUrl) -> PgConnectOptions {
+    session(url, "partita maintenance").options([
+        ("tcp_keepalives_idle", "60"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "5"),
+    ])
+}
+
 /// The pool for reads and maintenance. Connections are made when they are needed. A generic plan would lock every
 /// partition of every tenant, since it cannot know which one a parameter names.
 pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {

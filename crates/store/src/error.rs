@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use partita_model::{ExpectedVersion, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
+use partita_model::{ExpectedVersion, Month, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
+
+use crate::Blocker;
 
 /// Why the store did not do what it was asked, sorted by what the caller can do about it.
 ///
@@ -46,6 +48,16 @@ pub enum StoreError {
         /// The tenant asked for.
         tenant: TenantId,
     },
+    /// The month is not one that can be restored.
+    #[error(
+        "month {month} of tenant `{tenant}` cannot be restored: it is not detached, or it or a later month is dropped"
+    )]
+    PartitionNotFound {
+        /// The tenant asked for.
+        tenant: TenantId,
+        /// The month asked for.
+        month: Month,
+    },
     /// Too much is waiting already.
     #[error("too many appends are waiting, try again in {} ms", retry_after.as_millis())]
     Overloaded {
@@ -67,14 +79,26 @@ pub enum StoreError {
     /// The database cannot be reached, or cannot work now.
     #[error("the database is not available, nothing was recorded: try again")]
     Unavailable,
-    /// A partition that the append needs could not be made in time.
-    #[error("a partition of tenant `{tenant}` could not be made now, nothing was recorded: try again in {} ms",
-        retry_after.as_millis())]
+    /// A partition could not be made, changed or removed in time.
+    #[error("a partition of tenant `{tenant}` could not be made or changed now, nothing was recorded: \
+             try again in {} ms{}", retry_after.as_millis(), display_blockers(blockers))]
     PartitionUnavailable {
         /// The tenant.
         tenant: TenantId,
         /// When to try again.
         retry_after: Duration,
+        /// Who holds the locks, as far as it was looked for: for maintenance, not for an append.
+        blockers: Vec<Blocker>,
+    },
+    /// The tenant is new, and no more new ones are taken in by their first write.
+    #[error("tenant `{tenant}` is new, and {}", display_limit(*limit, *retry_after))]
+    TenantLimit {
+        /// The tenant.
+        tenant: TenantId,
+        /// The limit that was reached: of tenants in a minute where there is a `retry_after`, else of tenants in all.
+        limit: u32,
+        /// When there will be room; none while only an operator can make some.
+        retry_after: Option<Duration>,
     },
     /// The legacy table refuses what Partita would allow.
     #[error("the legacy table's `{constraint}` refuses the append to stream `{stream}`")]
@@ -121,11 +145,13 @@ impl StoreError {
             | Self::EventIdConflict { .. }
             | Self::StreamNotFound { .. }
             | Self::TenantNotFound { .. }
+            | Self::PartitionNotFound { .. }
             | Self::Overloaded { .. }
             | Self::DeadlineExceeded
             | Self::ShuttingDown
             | Self::Unavailable
             | Self::PartitionUnavailable { .. }
+            | Self::TenantLimit { .. }
             | Self::LegacyConstraint { .. }
             | Self::Internal => Outcome::NotApplied,
         }
@@ -138,6 +164,23 @@ fn display_conflicts(conflicts: &[VersionConflict]) -> String {
         format!("stream `{stream}` is at version {actual}, expected {expected}")
     };
     conflicts.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+fn display_limit(limit: u32, retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => {
+            let wait = wait.as_millis();
+            format!("{limit} new ones came within a minute, nothing was recorded: try again in {wait} ms")
+        }
+        None => format!(
+            "the limit for new ones is reached ({limit}), nothing was recorded: have it raised, or the tenant made"
+        ),
+    }
+}
+
+fn display_blockers(blockers: &[Blocker]) -> String {
+    let names: Vec<String> = blockers.iter().map(Blocker::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("; locks are held by {}", names.join(", ")) }
 }
 
 fn display_ids(ids: &[Uuid]) -> String {

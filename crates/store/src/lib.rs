@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod error;
 mod find;
+mod maintenance;
 mod partitions;
 mod positions;
 mod read;
@@ -17,9 +18,10 @@ mod verify;
 
 pub use config::{DatabaseUrl, LaneConfig, StoreConfig};
 pub use error::{Outcome, StoreError, VersionConflict};
+pub use maintenance::{MaintenanceConfig, MaintenanceMode};
 pub use partitions::{
-    ActionKind, MaintenanceRequest, PageKey, PartitionAction, PartitionSize, PartitionState, Partitions,
-    TenantMaintenance,
+    ActionKind, Blocker, MaintenanceRequest, PageKey, PartitionAction, PartitionSize, PartitionState,
+    Partitions, Restored, TenantMaintenance,
 };
 pub use read::StreamReader;
 pub use start::StartError;

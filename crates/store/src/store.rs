@@ -4,8 +4,10 @@ use std::time::Duration;
 use partita_model::{Append, Appended, FindEvents, FoundEvent, Phase, ReadStream, TenantId};
 use sqlx::PgPool;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::append::Lanes;
+use crate::maintenance::MaintenanceLoop;
 use crate::partitions::Partitions;
 use crate::positions::complete_replay;
 use crate::read::StreamReader;
@@ -23,6 +25,7 @@ pub struct Store {
     pool: PgPool,
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
+    maintenance: Arc<MaintenanceLoop>,
 }
 
 impl Store {
@@ -36,7 +39,12 @@ impl Store {
         let phase = start::check(&config, &pool).await?;
         let partitions = Arc::new(Partitions::new(pool.clone(), &config));
         let lanes = Arc::new(Lanes::start(&config, phase, &partitions));
-        Ok(Self { phase, pool, lanes, partitions })
+        let maintenance = MaintenanceLoop::new(
+            config.maintenance,
+            config.database_url.clone(),
+            Partitions::clone(&partitions),
+        );
+        Ok(Self { phase, pool, lanes, partitions, maintenance: Arc::new(maintenance) })
     }
 
     /// Which tables this process writes and reads.
@@ -105,6 +113,16 @@ impl Store {
     /// What the configuration asks of maintenance.
     pub fn maintenance_defaults(&self) -> MaintenanceRequest {
         self.partitions.defaults()
+    }
+
+    /// Maintains the partitions of all tenants now and then, as the configuration says, until it is told to stop. One
+    /// process of a fleet does it, the others wait to take over. Returns at once where it is not enabled, and in phase
+    /// `legacy`: a process that does not write partitions has no say in what becomes of them.
+    pub async fn run_maintenance(&self, shutdown: &CancellationToken) {
+        match self.phase {
+            Phase::Dual => self.maintenance.run(shutdown).await,
+            Phase::Legacy => {}
+        }
     }
 
     /// Whether the database answers, within two seconds.

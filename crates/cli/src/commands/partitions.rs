@@ -1,5 +1,6 @@
 mod list;
 mod maintain;
+mod restore;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +12,7 @@ use crate::output::{self, Format};
 const TITLES: [&str; 9] =
     ["tenant", "partition", "from", "to", "state", "#rows (estimate)", "#heap", "#indexes", "#total"];
 
-/// Make, expire and list partitions.
+/// Make, expire, restore and list partitions.
 #[derive(Debug, Args)]
 pub(crate) struct PartitionsArgs {
     #[command(subcommand)]
@@ -22,16 +23,19 @@ pub(crate) struct PartitionsArgs {
 enum PartitionsCommand {
     /// Create the months that are missing, raise the floor, detach and drop the months below it
     Maintain(maintain::MaintainArgs),
+    /// Bring detached months back, and lower the floor to them, while their grace period lasts
+    Restore(restore::RestoreArgs),
     /// List partitions with their sizes
     List(list::ListArgs),
 }
 
-/// Runs one of the two through the admin API.
+/// Runs one of them through the admin API.
 pub(crate) async fn run(args: PartitionsArgs, server: &str, format: Format) -> Result<(), Failure> {
     let channel = client::connect(server).await?;
     let client = client::partitions(channel);
     match args.command {
         PartitionsCommand::Maintain(args) => maintain::run(args, client, format).await,
+        PartitionsCommand::Restore(args) => restore::run(args, client, format).await,
         PartitionsCommand::List(args) => list::run(args, client, format).await,
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     serve(listener, store, &config, shutdown).await
 }
 
-/// Serves on a listener, and closes the store when it is over.
+/// Serves on a listener, with maintenance beside it, and closes the store when both are over.
 pub(crate) async fn serve(
     listener: TcpListener,
     store: Store,
@@ -38,7 +38,17 @@ pub(crate) async fn serve(
 ) -> Result<(), Failure> {
     let address = listener.local_addr().unwrap_or(config.listen);
     tracing::info!(listen = %address, phase = %store.phase(), "serving");
+    // Cancelled also where serving ends by itself: a server that failed must not leave a maintainer behind.
+    let ending = shutdown.child_token();
+    let maintenance = tokio::spawn({
+        let (store, ending) = (store.clone(), ending.clone());
+        async move { store.run_maintenance(&ending).await }
+    });
     let served = partita_server::serve(listener, store.clone(), config.server(), shutdown).await;
+    ending.cancel();
+    if let Err(error) = maintenance.await {
+        tracing::error!(%error, "maintenance was cut off");
+    }
     store.close().await;
     tracing::info!("stopped");
     served.map_err(|error| Failure::internal(format!("the server ended: {error}")).because_of(&error))

@@ -49,6 +49,7 @@ impl Job {
             self.answer(Err(StoreError::PartitionUnavailable {
                 tenant: tenant.clone(),
                 retry_after: RETRY_AFTER,
+                blockers: Vec::new(),
             }));
             return None;
         }

@@ -41,12 +41,6 @@ pub(super) async fn detach_concurrently(
     Ok(())
 }
 
-/// Drops a leaf that is detached.
-pub(super) async fn drop_detached(pool: &PgPool, leaf: &PartitionName) -> sqlx::Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {leaf}"))).execute(pool).await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

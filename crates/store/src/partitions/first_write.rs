@@ -5,8 +5,9 @@ use std::time::Duration;
 use partita_model::{Month, TenantId, Timestamp};
 use time::OffsetDateTime;
 
-use super::maintain::Step;
-use super::{Partitions, is_contention, months, store_error};
+use super::admission::Obstacle;
+use super::plan::Step;
+use super::{Partitions, integer, is_contention, store_error};
 use crate::StoreError;
 
 /// How often a step that gave way to another session is tried, each time after a random part of [`RETRY_AFTER`].
@@ -35,6 +36,9 @@ impl Flights {
 impl Partitions {
     /// Makes the partitions that an append misses: those that the configuration asks for, and the given months as far
     /// as they lie between the tenant's floor and the months ahead. Drops nothing.
+    ///
+    /// # Errors
+    /// `TenantLimit` for a new tenant when there are too many: nothing was made.
     pub(crate) async fn make_for_append(
         &self,
         tenant: &TenantId,
@@ -50,8 +54,11 @@ impl Partitions {
                     tracing::info!(%tenant, partitions.created = created, "partitions made on a first write");
                     return Ok(());
                 }
-                Err(error) if is_contention(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
-                Err(error) => return Err(store_error(&error, Some(tenant))),
+                Err(Obstacle::Limit(error)) => return Err(error),
+                Err(Obstacle::Database(error)) if is_contention(&error) && attempt < ATTEMPTS_MAX => {
+                    attempt += 1;
+                }
+                Err(Obstacle::Database(error)) => return Err(store_error(&error, Some(tenant))),
             }
             tokio::time::sleep(RETRY_AFTER.mul_f64(rand::random())).await;
         }
@@ -67,12 +74,13 @@ impl Partitions {
         }
     }
 
-    async fn make(&self, tenant: &TenantId, wanted: &BTreeSet<Month>) -> sqlx::Result<i32> {
+    async fn make(&self, tenant: &TenantId, wanted: &BTreeSet<Month>) -> Result<i32, Obstacle> {
+        self.admit(tenant).await?;
         let missing = sqlx::query_file_scalar!(
             "sql/partitions/create_missing_months.sql",
             tenant.as_str(),
-            months(self.months_ahead),
-            months(self.retention_months)
+            integer(self.months_ahead),
+            integer(self.retention_months)
         )
         .fetch_one(&self.pool)
         .await?;
@@ -88,7 +96,7 @@ impl Partitions {
             "sql/partitions/create_months.sql",
             tenant.as_str(),
             &starts,
-            months(self.months_ahead)
+            integer(self.months_ahead)
         )
         .fetch_optional(&self.pool)
         .await?;

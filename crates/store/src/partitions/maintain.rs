@@ -2,26 +2,12 @@ use partita_model::{TenantId, Timestamp};
 use tracing::Instrument;
 
 use super::ddl::{self, PartitionName};
+use super::plan::Step;
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, months,
+    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, integer,
     store_error,
 };
 use crate::StoreError;
-
-/// A step that the database's plan asks for.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// The tenant's own table; it comes with its first month.
-    CreateTenant,
-    /// A leaf.
-    CreateMonth(PartitionAction),
-    /// A detach that an interrupted run left pending.
-    Finalize(PartitionAction),
-    /// The floor.
-    RaiseFloor { action: PartitionAction, to: Timestamp },
-    /// A leaf wholly below the floor.
-    DropMonth(PartitionAction),
-}
 
 impl Partitions {
     /// Every tenant that maintenance of "all" covers: those of a `tenants` table where the database has one, else those
@@ -38,8 +24,9 @@ impl Partitions {
         Ok(names.into_iter().filter_map(|name| TenantId::parse(name).ok()).collect())
     }
 
-    /// Creates what is missing, raises the floor, finishes interrupted detaches, detaches and drops what lies below the
-    /// floor; or only says what it would do. Runs to its end even if the future is dropped.
+    /// Creates what is missing, raises the floor, finishes interrupted detaches, detaches what lies below the floor, and
+    /// drops what was detached when its grace period is over; or only says what it would do. Runs to its end even if the
+    /// future is dropped.
     ///
     /// # Errors
     /// `PartitionUnavailable` when other sessions hold locks: what was done until then stays, and a later run goes on.
@@ -50,8 +37,10 @@ impl Partitions {
     ) -> Result<TenantMaintenance, StoreError> {
         let (this, tenant, request) = (self.clone(), tenant.clone(), *request);
         let work = async move {
-            let done = this.run(&tenant, &request).await;
-            done.map_err(|error| store_error(&error, Some(&tenant)))
+            match this.run(&tenant, &request).await {
+                Ok(done) => Ok(done),
+                Err(error) => Err(this.explain(&tenant, &error).await),
+            }
         };
         let run = self.tasks.spawn(work.in_current_span());
         run.await.unwrap_or_else(|error| {
@@ -62,13 +51,21 @@ impl Partitions {
 
     async fn run(&self, tenant: &TenantId, request: &MaintenanceRequest) -> sqlx::Result<TenantMaintenance> {
         let mut actions = Vec::new();
-        let steps = self.plan(tenant, request).await?;
+        if !request.validate_only && (request.detach || request.drop) {
+            self.register_detached(tenant, request).await?;
+        }
+        let mut steps = self.plan(tenant, request).await?;
+        if !request.create && steps.iter().any(|step| matches!(step, Step::CreateTenant)) {
+            // No partitions, no floor: without the one there is no place for the other.
+            steps.clear();
+        }
+        steps.retain(|step| step.is_wanted(request));
         if !request.validate_only && steps.iter().any(|step| matches!(step, Step::CreateMonth(_))) {
             sqlx::query_file_scalar!(
                 "sql/partitions/create_missing_months.sql",
                 tenant.as_str(),
-                months(request.months_ahead),
-                months(request.retention_months)
+                integer(request.months_ahead),
+                integer(request.retention_months)
             )
             .fetch_one(&self.pool)
             .await?;
@@ -84,20 +81,24 @@ impl Partitions {
                     actions.push(action);
                 }
                 Step::Finalize(action) => {
-                    let dropped =
-                        !request.validate_only && self.finalize(tenant, &action.partition_name).await?;
-                    actions.push(action.clone());
-                    if dropped {
-                        actions.push(PartitionAction { kind: ActionKind::Dropped, ..action });
+                    if !request.validate_only {
+                        self.finalize(tenant, &action.partition_name, request).await?;
                     }
+                    self.detached(tenant, request, action, &mut actions).await?;
                 }
                 Step::DropMonth(action) => {
-                    let kept =
-                        !request.validate_only && !self.drop_month(tenant, &action.partition_name).await?;
-                    if !kept {
-                        actions.push(PartitionAction { kind: ActionKind::Detached, ..action.clone() });
-                        actions.push(action);
+                    if request.validate_only
+                        || self.detach_month(tenant, &action.partition_name, request).await?
+                    {
+                        self.detached(tenant, request, action, &mut actions).await?;
                     }
+                }
+            }
+        }
+        if request.drop {
+            for due in self.due(tenant).await? {
+                if request.validate_only || self.drop_detached(tenant, &due.partition_name).await? {
+                    actions.push(due);
                 }
             }
         }
@@ -109,44 +110,23 @@ impl Partitions {
         Ok(TenantMaintenance { actions, retention_floor, partitions })
     }
 
-    /// What there is to do, in order.
-    pub(super) async fn plan(
-        &self,
-        tenant: &TenantId,
-        request: &MaintenanceRequest,
-    ) -> sqlx::Result<Vec<Step>> {
-        let rows = sqlx::query_file!(
-            "sql/partitions/plan_maintenance.sql",
-            tenant.as_str(),
-            months(request.months_ahead),
-            months(request.retention_months)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let range_end = row.range_end.map(Timestamp::from_datetime);
-                let action = |kind| PartitionAction {
-                    kind,
-                    partition_name: row.partition_name.clone().unwrap_or_default(),
-                    range_start: row.range_start.map(Timestamp::from_datetime),
-                    range_end,
-                };
-                match (row.action.as_str(), range_end) {
-                    ("create_tenant", _) => Ok(Step::CreateTenant),
-                    ("create_month", _) => Ok(Step::CreateMonth(action(ActionKind::Created))),
-                    ("finalize", _) => Ok(Step::Finalize(action(ActionKind::Detached))),
-                    ("raise_floor", Some(to)) => {
-                        Ok(Step::RaiseFloor { action: action(ActionKind::FloorRaised), to })
-                    }
-                    ("drop_month", _) => Ok(Step::DropMonth(action(ActionKind::Dropped))),
-                    (unknown, _) => {
-                        let message = format!("event_store_partition_plan: unknown action `{unknown}`");
-                        Err(sqlx::Error::Decode(message.into()))
-                    }
-                }
-            })
-            .collect()
+    /// Sorts an error, and names who stands in the way; logs both, once.
+    pub(super) async fn explain(&self, tenant: &TenantId, error: &sqlx::Error) -> StoreError {
+        let mut explained = store_error(error, Some(tenant));
+        if let StoreError::PartitionUnavailable { blockers, .. } = &mut explained {
+            *blockers = self.blockers(tenant).await;
+            for blocker in &*blockers {
+                tracing::warn!(
+                    %tenant,
+                    blocker.pid = blocker.pid,
+                    blocker.application = blocker.application,
+                    blocker.state = blocker.state,
+                    blocker.transaction_seconds = blocker.transaction_age.map(|age| age.as_secs()),
+                    "partition maintenance met a lock of another session"
+                );
+            }
+        }
+        explained
     }
 
     pub(super) async fn raise_floor(&self, tenant: &TenantId, to: Timestamp) -> sqlx::Result<()> {
@@ -156,23 +136,46 @@ impl Partitions {
         Ok(())
     }
 
-    /// Finishes a detach, and drops the leaf if that was what it was begun for; says whether it did.
-    async fn finalize(&self, tenant: &TenantId, partition_name: &str) -> sqlx::Result<bool> {
-        let expired = self.parent_of_expired(tenant, partition_name).await?.is_some();
-        sqlx::query_file!("sql/partitions/finalize_detach.sql", partition_name).fetch_one(&self.pool).await?;
-        if expired {
-            ddl::drop_detached(&self.pool, &PartitionName::parse(partition_name)?).await?;
+    /// Reports a month that was detached, and drops it where there is no grace period.
+    async fn detached(
+        &self,
+        tenant: &TenantId,
+        request: &MaintenanceRequest,
+        month: PartitionAction,
+        actions: &mut Vec<PartitionAction>,
+    ) -> sqlx::Result<()> {
+        actions.push(PartitionAction { kind: ActionKind::Detached, ..month.clone() });
+        let at_once = request.drop && request.grace_days == 0;
+        if at_once && (request.validate_only || self.drop_detached(tenant, &month.partition_name).await?) {
+            actions.push(PartitionAction { kind: ActionKind::Dropped, ..month });
         }
-        Ok(expired)
+        Ok(())
     }
 
-    /// Whether the leaf went: a legal hold that was set since the plan was made keeps it.
-    async fn drop_month(&self, tenant: &TenantId, partition_name: &str) -> sqlx::Result<bool> {
+    /// Finishes a detach.
+    async fn finalize(
+        &self,
+        tenant: &TenantId,
+        partition_name: &str,
+        request: &MaintenanceRequest,
+    ) -> sqlx::Result<()> {
+        sqlx::query_file!("sql/partitions/finalize_detach.sql", partition_name).fetch_one(&self.pool).await?;
+        self.register_detached(tenant, request).await
+    }
+
+    /// Whether the leaf was detached: a legal hold that was set since the plan was made keeps it. Killed between the two
+    /// statements, it leaves a table that the next run finds.
+    async fn detach_month(
+        &self,
+        tenant: &TenantId,
+        partition_name: &str,
+        request: &MaintenanceRequest,
+    ) -> sqlx::Result<bool> {
         let Some(parent) = self.parent_of_expired(tenant, partition_name).await? else { return Ok(false) };
         let leaf = PartitionName::parse(partition_name)?;
         ddl::detach_concurrently(&self.pool, &PartitionName::parse(&parent)?, &leaf).await?;
-        ddl::drop_detached(&self.pool, &leaf).await?;
-        tracing::info!(%tenant, partition = partition_name, "partition dropped below the floor");
+        self.register_detached(tenant, request).await?;
+        tracing::info!(%tenant, partition = partition_name, "partition detached below the floor");
         Ok(true)
     }
 

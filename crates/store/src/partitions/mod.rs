@@ -1,9 +1,13 @@
 //! Partitions: made online, listed with their sizes, dropped below the floor.
 
+mod admission;
+mod blockers;
 mod ddl;
 mod first_write;
+mod grace;
 mod list;
 mod maintain;
+mod plan;
 
 use std::sync::Arc;
 
@@ -11,7 +15,10 @@ use partita_model::{TenantId, Timestamp};
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use self::admission::NewTenants;
+pub use self::blockers::Blocker;
 use self::first_write::Flights;
+pub use self::grace::Restored;
 use crate::append::is_connection_lost;
 use crate::{StoreConfig, StoreError};
 
@@ -21,7 +28,9 @@ pub struct Partitions {
     pool: PgPool,
     months_ahead: u32,
     retention_months: u32,
+    grace_days: u32,
     flights: Arc<Flights>,
+    new_tenants: Arc<NewTenants>,
     tasks: TaskTracker,
 }
 
@@ -32,6 +41,14 @@ pub struct MaintenanceRequest {
     pub months_ahead: u32,
     /// Whole months before the current one that are kept, up to 1,200; 0 for ever. A tenant's own setting wins.
     pub retention_months: u32,
+    /// Days that a detached month is kept before it is dropped, up to 3,650; 0 drops at once.
+    pub grace_days: u32,
+    /// Create what is missing.
+    pub create: bool,
+    /// Raise the floor, and detach the months below it.
+    pub detach: bool,
+    /// Drop the months that were detached.
+    pub drop: bool,
     /// Only say what would be done.
     pub validate_only: bool,
 }
@@ -120,7 +137,9 @@ impl Partitions {
             pool,
             months_ahead: config.months_ahead,
             retention_months: config.retention_months,
+            grace_days: config.maintenance.grace_days,
             flights: Arc::default(),
+            new_tenants: Arc::new(NewTenants::new(config.tenants_max, config.new_tenants_per_minute)),
             tasks: TaskTracker::new(),
         }
     }
@@ -130,6 +149,10 @@ impl Partitions {
         MaintenanceRequest {
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
+            grace_days: self.grace_days,
+            create: true,
+            detach: true,
+            drop: true,
             validate_only: false,
         }
     }
@@ -148,8 +171,8 @@ impl Partitions {
     }
 }
 
-/// A count of months as PostgreSQL's integer; the limits of the model keep it far below.
-fn months(count: u32) -> i32 {
+/// A count as PostgreSQL's integer; the limits of the configuration keep it far below.
+fn integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
@@ -165,7 +188,11 @@ fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
     match tenant {
         Some(tenant) if is_contention(error) => {
             tracing::warn!(%error, %tenant, "partition maintenance gave way to other sessions");
-            StoreError::PartitionUnavailable { tenant: tenant.clone(), retry_after: first_write::RETRY_AFTER }
+            StoreError::PartitionUnavailable {
+                tenant: tenant.clone(),
+                retry_after: first_write::RETRY_AFTER,
+                blockers: Vec::new(),
+            }
         }
         _ if is_connection_lost(error) => {
             tracing::warn!(%error, "database not available for partition maintenance");

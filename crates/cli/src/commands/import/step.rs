@@ -43,7 +43,9 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         }
         // One event that the server stumbles over must not keep the others out.
         ErrorReason::Internal | ErrorReason::TenantLimit => Step::Divide,
-        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound => Step::GiveUp,
+        ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
+            Step::GiveUp
+        }
         ErrorReason::PhaseContradiction | ErrorReason::Unspecified => Step::GiveUp,
     }
 }

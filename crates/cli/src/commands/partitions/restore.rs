@@ -1,0 +1,58 @@
+use clap::Args;
+use partita_proto::v1::RestorePartitionRequest;
+use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
+use serde::Serialize;
+use tonic::transport::Channel;
+
+use crate::client;
+use crate::commands::partitions::month_edge;
+use crate::failure::Failure;
+use crate::output::{self, Format};
+
+/// Bring detached months back.
+///
+/// The next maintenance expires them again, unless the tenant is kept by a legal hold or a longer retention first.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The tenant
+    #[arg(long)]
+    tenant: String,
+    /// The first month to bring back, in UTC; detached months after it come with it
+    #[arg(long, value_name = "YYYY-MM")]
+    month: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who, for the record
+    #[arg(long, value_name = "ID", env = "USER", default_value = "partita-cli")]
+    user: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RestoredDocument {
+    months_restored: i32,
+    retention_floor: Option<String>,
+}
+
+pub(crate) async fn run(
+    args: RestoreArgs,
+    mut client: PartitionAdminServiceClient<Channel>,
+    format: Format,
+) -> Result<(), Failure> {
+    let RestoreArgs { tenant, month, reason, user } = args;
+    let request = RestorePartitionRequest { tenant_id: tenant, month, user_id: user, reason };
+    let restored = client.restore_partition(request).await;
+    let restored = restored.map_err(|status| client::failure("not restored", status))?.into_inner();
+    let document = RestoredDocument {
+        months_restored: restored.months_restored,
+        retention_floor: client::from_wire(restored.retention_floor.as_ref()),
+    };
+    match format {
+        Format::Json => output::json(&document),
+        Format::Table => output::line(&format!(
+            "months restored {}, floor {}",
+            document.months_restored,
+            month_edge(document.retention_floor.as_deref())
+        )),
+    }
+}
