@@ -44,11 +44,24 @@ pub(crate) fn leader_options(url: &DatabaseUrl) -> PgConnectOptions {
     ])
 }
 
-/// The pool for reads and maintenance. Connections are made when they are needed. A generic plan would lock every
-/// partition of every tenant, since it cannot know which one a parameter names.
+/// Options for reads and maintenance.
+///
+/// A generic plan would lock every partition of every tenant, since it cannot know which one a parameter names. A plan
+/// that sorts reads all of a stream for each of its pages: without statistics, the bounds of time that prune to months
+/// look selective enough for it. Pages are small, so neither parallel workers nor compiled expressions pay.
+fn pool_options(url: &DatabaseUrl) -> PgConnectOptions {
+    session(url, "partita").options([
+        ("plan_cache_mode", "force_custom_plan"),
+        ("enable_sort", "off"),
+        ("max_parallel_workers_per_gather", "0"),
+        ("jit", "off"),
+    ])
+}
+
+/// The pool for reads and maintenance. Connections are made when they are needed.
 pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max.max(1))
         .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_lazy_with(session(url, "partita").options([("plan_cache_mode", "force_custom_plan")]))
+        .connect_lazy_with(pool_options(url))
 }
