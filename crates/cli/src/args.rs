@@ -4,9 +4,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::append::AppendArgs;
 use crate::commands::bench::BenchArgs;
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::config::ConfigCommandArgs;
 use crate::commands::dev::DevArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::import::ImportArgs;
+use crate::commands::man::ManArgs;
 use crate::commands::migrate::MigrateArgs;
+use crate::commands::migration::MigrationArgs;
 use crate::commands::partitions::PartitionsArgs;
 use crate::commands::read::ReadArgs;
 use crate::commands::recorded::RecordedArgs;
@@ -47,6 +52,12 @@ pub(crate) enum Command {
     Serve(WithConfig<ServeArgs>),
     /// Bring the database's schema up, down, or tell where it stands
     Migrate(WithConfig<MigrateArgs>),
+    /// Examine the database: what is wrong with it, or will be, each with what mends it
+    Doctor(WithConfig<DoctorArgs>),
+    /// Move a live legacy table into partitions
+    Migration(WithConfig<MigrationArgs>),
+    /// Check, show or explain the configuration
+    Config(WithConfig<ConfigCommandArgs>),
     /// Make, expire, restore and list partitions, through a server
     Partitions(WithServer<PartitionsArgs>),
     /// Append events to a stream, through a server
@@ -61,6 +72,10 @@ pub(crate) enum Command {
     Import(WithServer<ImportArgs>),
     /// Measure what a server does: appends and reads under load; leaves its events behind
     Bench(WithServer<BenchArgs>),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages, one a command
+    Man(ManArgs),
 }
 
 /// A command that needs the configuration.

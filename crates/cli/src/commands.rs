@@ -2,9 +2,14 @@
 
 pub(crate) mod append;
 pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod import;
+pub(crate) mod man;
 pub(crate) mod migrate;
+pub(crate) mod migration;
 pub(crate) mod partitions;
 pub(crate) mod read;
 pub(crate) mod recorded;
@@ -21,6 +26,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Dev(with) => dev::run(with.args, &with.config).await,
         Command::Serve(with) => serve::run(with.args, &with.config).await,
         Command::Migrate(with) => migrate::run(with.args, &with.config, output).await,
+        Command::Doctor(with) => doctor::run(with.args, &with.config, output).await,
+        Command::Migration(with) => migration::run(with.args, &with.config, output).await,
+        Command::Config(with) => config::run(&with.args, &with.config, output),
         Command::Partitions(with) => partitions::run(with.args, &with.server, output).await,
         Command::Append(with) => append::run(with.args, &with.server, output).await,
         Command::Read(with) => read::run(with.args, &with.server, output).await,
@@ -28,5 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Verify(with) => verify::run(with.args, &with.server, output).await,
         Command::Bench(with) => bench::run(with.args, &with.server, output).await,
         Command::Import(with) => import::run(with.args, &with.server, output).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

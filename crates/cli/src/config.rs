@@ -3,6 +3,7 @@
 //! `docs/configuration.md` is the reference for people, `deploy/partita.example.toml` the one to copy; a test
 //! holds both to what stands here.
 
+mod key;
 mod layers;
 mod log;
 mod reader;
@@ -17,6 +18,7 @@ use partita_server::ServerConfig;
 use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use self::key::{Key, Shape};
 pub(crate) use self::log::{LogConfig, LogFormat};
 use self::reader::Reader;
 use crate::failure::Failure;
@@ -99,6 +101,26 @@ impl Config {
         Ok(config)
     }
 
+    /// The keys, in the order of the one list below, each with what the layers set it to.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn keys(args: &ConfigArgs) -> Result<Vec<Key>, Failure> {
+        let mut reader = Reader::new(layers::collect(args, std::env::vars_os())?);
+        let _config = Self::read(&mut reader, Self::default());
+        reader.finish()
+    }
+
+    /// The keys as they are where nothing is set.
+    ///
+    /// # Errors
+    /// None that a user can cause: defaults are within their limits.
+    pub(crate) fn keys_unset() -> Result<Vec<Key>, Failure> {
+        let mut reader = Reader::new(config::Value::from(config::Map::<String, config::Value>::new()));
+        let _config = Self::read(&mut reader, Self::default());
+        reader.finish()
+    }
+
     /// The one list of keys. Each is followed by its limit, in words for whoever broke it.
     fn read(reader: &mut Reader, defaults: Self) -> Self {
         let mib = 1024 * 1024;
@@ -160,11 +182,12 @@ impl Config {
                     &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
                     defaults.log.format,
                 ),
-                filter: reader
-                    .take("log.filter", "directives such as info,partita_store=debug", |text| {
-                        EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
-                    })
-                    .unwrap_or(defaults.log.filter),
+                filter: reader.text(
+                    "log.filter",
+                    "directives such as info,partita_store=debug",
+                    |text| EnvFilter::try_new(text).is_ok(),
+                    defaults.log.filter,
+                ),
             },
         }
     }

@@ -44,6 +44,17 @@ pub(crate) fn leader_options(url: &DatabaseUrl) -> PgConnectOptions {
     ])
 }
 
+/// Options for the doctor's session: those of a read, so that it sees what a session of ours gets.
+pub(crate) fn doctor_options(url: &DatabaseUrl) -> PgConnectOptions {
+    pool_options(url).application_name("partita doctor")
+}
+
+/// Options for a look at a legacy table: it cannot write, and its scans take as long as they take.
+pub(crate) fn adoption_options(url: &DatabaseUrl) -> PgConnectOptions {
+    session(url, "partita migration doctor")
+        .options([("statement_timeout", "0"), ("default_transaction_read_only", "on")])
+}
+
 /// Options for reads and maintenance.
 ///
 /// A generic plan would lock every partition of every tenant, since it cannot know which one a parameter names. A plan

@@ -2,9 +2,11 @@
 //!
 //! Statements stand in `sql/`, one a file, and are checked against the schema when this crate is compiled.
 
+pub mod adoption;
 mod append;
 mod config;
 mod connect;
+pub mod doctor;
 mod error;
 mod find;
 mod maintenance;

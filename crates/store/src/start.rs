@@ -4,6 +4,13 @@ use sqlx::PgPool;
 use crate::schema::{self, MigrationState, SchemaError};
 use crate::{DatabaseUrl, StoreConfig};
 
+/// Makes event ids of legacy unique.
+pub(crate) const MEND_IDS: &str =
+    "CREATE UNIQUE INDEX CONCURRENTLY event_store_event_id_key ON public.event_store (event_id)";
+/// Makes the versions of a stream in legacy unique.
+pub(crate) const MEND_VERSIONS: &str = "CREATE UNIQUE INDEX CONCURRENTLY event_store_version_key ON public.event_store \
+     (tenant_id, aggregate_type, aggregate_id, aggregate_version)";
+
 /// Why a process must not serve. Each says what mends it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -66,16 +73,12 @@ pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, 
     let control = ControlPhase::parse(&found.phase).map_err(|phase| StartError::UnknownPhase { phase })?;
     let phase = Phase::resolve(config.partitions_v1, control)?;
     if !found.ids_are_unique {
-        return Err(StartError::LegacyConstraintMissing {
-            missing: "(event_id)",
-            mend: "CREATE UNIQUE INDEX CONCURRENTLY event_store_event_id_key ON public.event_store (event_id)",
-        });
+        return Err(StartError::LegacyConstraintMissing { missing: "(event_id)", mend: MEND_IDS });
     }
     if !found.versions_are_unique {
         return Err(StartError::LegacyConstraintMissing {
             missing: "(tenant_id, aggregate_type, aggregate_id, aggregate_version)",
-            mend: "CREATE UNIQUE INDEX CONCURRENTLY event_store_version_key ON public.event_store \
-                   (tenant_id, aggregate_type, aggregate_id, aggregate_version)",
+            mend: MEND_VERSIONS,
         });
     }
     Ok(phase)

@@ -83,6 +83,14 @@ fn key_of(name: &str) -> Option<String> {
     Some(rest.to_lowercase().replace("__", "."))
 }
 
+/// The variable that sets a key.
+pub(super) fn variable_of(key: &str) -> String {
+    match NAMED_VARIABLES.iter().find(|(_, named)| *named == key) {
+        Some((variable, _)) => (*variable).to_owned(),
+        None => format!("{PREFIX}{}", key.replace('.', "__").to_uppercase()),
+    }
+}
+
 /// Kubernetes tells every pod of the services beside it by variables that begin with the service's name
 /// (`PARTITA_SERVICE_HOST`, `PARTITA_PORT_50051_TCP`). A service called `partita` must not keep its own pods from
 /// starting; no key of ours has such a name.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use partita_store::DatabaseUrl;
 
+use super::key::{Key, Shape};
 use crate::failure::Failure;
 
 /// Takes one key after the other out of the collected layers, and remembers every mistake on the way; what is
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(super) struct Reader {
     values: BTreeMap<String, Value>,
-    known: Vec<&'static str>,
+    known: Vec<Key>,
     mistakes: Vec<(String, String)>,
 }
 
@@ -33,10 +34,11 @@ impl Reader {
         limit: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.known.push(key);
+        self.known.push(Key::new(key, limit));
         let value = self.values.remove(key)?;
         let from = source(&value);
         let text = value.into_string().ok();
+        self.describe(|known| known.set = Some((text.clone().unwrap_or_default(), from.clone())));
         let parsed = text.as_deref().and_then(parse);
         if parsed.is_none() {
             let shown = text.map_or_else(|| "a list or a table".to_owned(), |text| format!("`{text}`"));
@@ -45,8 +47,28 @@ impl Reader {
         parsed
     }
 
-    pub(super) fn parsed<T: FromStr>(&mut self, key: &'static str, limit: &str, default: T) -> T {
-        self.take(key, limit, |text| text.parse().ok()).unwrap_or(default)
+    pub(super) fn parsed<T: FromStr + Display>(&mut self, key: &'static str, limit: &str, default: T) -> T {
+        let parsed = self.take(key, limit, |text| text.parse().ok());
+        self.default(&default);
+        parsed.unwrap_or(default)
+    }
+
+    /// A text that `accept` accepts.
+    pub(super) fn text(
+        &mut self,
+        key: &'static str,
+        limit: &str,
+        accept: impl FnOnce(&str) -> bool,
+        default: String,
+    ) -> String {
+        let taken = self.take(key, limit, |text| accept(text).then(|| text.to_owned()));
+        self.default(&default);
+        taken.unwrap_or(default)
+    }
+
+    /// Notes the default of the key that was taken last, for those who list the keys.
+    pub(super) fn default(&mut self, default: &impl Display) {
+        self.describe(|known| known.default = Some(default.to_string()));
     }
 
     /// A whole number; underscores between digits are read over, as TOML does.
@@ -56,7 +78,10 @@ impl Reader {
     {
         let limit = format!("a whole number from {} to {}", range.start(), range.end());
         let parse = |text: &str| text.replace('_', "").parse().ok().filter(|number| range.contains(number));
-        self.take(key, &limit, parse).unwrap_or(default)
+        let taken = self.take(key, &limit, parse);
+        self.default(&default);
+        self.describe(|known| known.shape = Shape::number(range.start(), range.end()));
+        taken.unwrap_or(default)
     }
 
     pub(super) fn seconds(
@@ -68,27 +93,44 @@ impl Reader {
         Duration::from_secs(self.number(key, range, default.as_secs()))
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
+    pub(super) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> T {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let find =
             |text: &str| choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, it)| *it);
-        self.take(key, &format!("one of {}", names.join(", ")), find).unwrap_or(default)
+        let taken = self.take(key, &format!("one of {}", names.join(", ")), find);
+        if let Some((name, _)) = choices.iter().find(|(_, choice)| *choice == default) {
+            self.default(name);
+        }
+        self.describe(|known| known.shape = Shape::choice(&names));
+        taken.unwrap_or(default)
     }
 
     pub(super) fn switch(&mut self, key: &'static str, default: bool) -> bool {
         let words =
             [("1", true), ("0", false), ("true", true), ("false", false), ("on", true), ("off", false)];
-        self.choice(key, &words, default)
+        let chosen = self.choice(key, &words, default);
+        self.default(&if default { "on" } else { "off" });
+        self.describe(|known| known.shape = Shape::Switch);
+        chosen
     }
 
     /// A database's URL. It holds a password: of a bad one, only what is wrong is told.
     pub(super) fn database_url(&mut self, key: &'static str) -> Option<String> {
-        self.known.push(key);
+        self.known.push(Key::new(key, "a URL such as postgres://user:password@host:5432/database"));
         let value = self.values.remove(key)?;
         let from = source(&value);
         let text = value.into_string().unwrap_or_default();
         match DatabaseUrl::parse(&text) {
-            Ok(_) => Some(text),
+            Ok(url) => {
+                // As it prints itself: without the password.
+                self.describe(|known| known.set = Some((url.to_string(), from)));
+                Some(text)
+            }
             Err(reason) => {
                 self.mistakes.push((key.to_owned(), format!("{reason} ({from})")));
                 None
@@ -96,16 +138,23 @@ impl Reader {
         }
     }
 
-    /// Ends the reading.
+    /// Says more of the key that was taken last.
+    fn describe(&mut self, say: impl FnOnce(&mut Key)) {
+        if let Some(known) = self.known.last_mut() {
+            say(known);
+        }
+    }
+
+    /// Ends the reading, and gives the keys in the order in which they were asked for.
     ///
     /// # Errors
     /// Every mistake that was met, and every key that nobody took.
-    pub(super) fn finish(mut self) -> Result<(), Failure> {
+    pub(super) fn finish(mut self) -> Result<Vec<Key>, Failure> {
         for (key, value) in std::mem::take(&mut self.values) {
             self.mistakes.push((key, format!("is no key of the configuration ({})", source(&value))));
         }
         if self.mistakes.is_empty() {
-            return Ok(());
+            return Ok(self.known);
         }
         let count = self.mistakes.len();
         let plural = if count == 1 { "mistake" } else { "mistakes" };
@@ -116,8 +165,8 @@ impl Reader {
 
     /// The keys that were asked for so far.
     #[cfg(test)]
-    pub(super) fn known(&self) -> &[&'static str] {
-        &self.known
+    pub(super) fn known(&self) -> Vec<&'static str> {
+        self.known.iter().map(|known| known.name).collect()
     }
 }
 

@@ -11,7 +11,7 @@ fn load(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Conf
     let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     let mut reader = Reader::new(layers::collect(&args, environment)?);
     let config = Config::read(&mut reader, Config::default());
-    reader.finish().map(|()| config)
+    reader.finish().map(|_| config)
 }
 
 fn mistakes(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> String {
@@ -126,5 +126,39 @@ fn the_example_file_holds_every_key_and_the_defaults() {
         let name = key.rsplit('.').next().unwrap();
         assert!(example.contains(&format!("{name} = ")), "{key} is missing in the example");
         assert!(reference.contains(&format!("| `{key}` |")), "{key} is missing in the reference");
+    }
+}
+
+#[test]
+fn a_dump_names_each_source_and_hides_the_password() {
+    let flags = ["database.url=postgres://ann:hush@db:5433/events".to_owned(), "lanes.count=3".to_owned()];
+    let args = ConfigArgs { config: None, set: flags.to_vec() };
+    let mut reader = Reader::new(layers::collect(&args, std::iter::empty()).unwrap());
+    let _config = Config::read(&mut reader, Config::default());
+    let keys = reader.finish().unwrap();
+    let key = |name| keys.iter().find(|key| key.name == name).unwrap();
+    assert_eq!(key("database.url").shown(), Some("postgres://ann@db:5433/events"));
+    assert_eq!((key("lanes.count").shown(), key("lanes.count").source()), (Some("3"), "--set"));
+    assert_eq!((key("log.filter").source(), key("maintenance.enabled").shown()), ("default", Some("on")));
+    assert!(!format!("{keys:?}").contains("hush"));
+}
+
+#[test]
+fn every_variable_leads_back_to_its_key() {
+    for key in Config::keys_unset().unwrap() {
+        let environment = [(key.variable().into(), "x".into())].into_iter();
+        let tree = layers::collect(&ConfigArgs::default(), environment).unwrap();
+        let failure = {
+            let mut reader = Reader::new(tree);
+            let _config = Config::read(&mut reader, Config::default());
+            reader.finish().err().map(|failure| failure.text()).unwrap_or_default()
+        };
+        // `x` is a fine filter, and no value of any other key.
+        assert!(
+            key.name == "log.filter" || failure.contains(&format!("{}: ", key.name)),
+            "{}",
+            key.variable()
+        );
+        assert!(!failure.contains("is no key"), "{failure}");
     }
 }

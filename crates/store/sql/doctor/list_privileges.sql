@@ -1,0 +1,21 @@
+-- What this login may do, of what serving needs: a row each, in the words of a GRANT.
+WITH needed (place, relation, privilege) AS (
+    VALUES
+    (1, 'public.event_store', 'SELECT'),
+    (2, 'public.event_store', 'INSERT'),
+    (3, 'public.event_store_partitioned', 'SELECT'),
+    (4, 'public.event_store_partitioned', 'INSERT'),
+    (5, 'public.event_store_tenant', 'SELECT'),
+    (6, 'public.event_store_tenant', 'UPDATE'),
+    (7, 'public.event_store_stream', 'SELECT'),
+    (8, 'public.event_store_stream', 'INSERT'),
+    (9, 'public.event_store_stream', 'UPDATE'),
+    (10, 'public.event_store_control', 'SELECT')
+)
+SELECT
+    needed.privilege || ' ON ' || needed.relation AS "privilege!",
+    quote_ident(current_user) AS "grantee!",
+    has_table_privilege(needed.relation, needed.privilege) AS "is_held!"
+FROM needed
+ORDER BY needed.place
+LIMIT 100

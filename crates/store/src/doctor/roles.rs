@@ -1,0 +1,52 @@
+use sqlx::PgConnection;
+
+use super::check::Answer;
+use crate::StoreConfig;
+
+/// The login may do all that serving needs.
+pub(super) async fn check_privileges(connection: &mut PgConnection) -> sqlx::Result<Answer> {
+    let privileges = sqlx::query_file!("sql/doctor/list_privileges.sql").fetch_all(connection).await?;
+    let missing: Vec<_> = privileges.iter().filter(|needed| !needed.is_held).collect();
+    if missing.is_empty() {
+        return Ok(Answer::ok("the login may read and append"));
+    }
+    let names: Vec<_> = missing.iter().map(|needed| needed.privilege.as_str()).collect();
+    let fix: Vec<_> =
+        missing.iter().map(|needed| format!("GRANT {} TO {};", needed.privilege, needed.grantee)).collect();
+    Ok(Answer::fail(format!("the login lacks {}", names.join(", ")), fix.join(" ")))
+}
+
+/// The login may do no more than it needs, and maintenance where it is on.
+pub(super) async fn check_role(connection: &mut PgConnection, config: &StoreConfig) -> sqlx::Result<Answer> {
+    let role = sqlx::query_file!("sql/doctor/find_role.sql").fetch_one(connection).await?;
+    let name = &role.name;
+    if config.partitions_v1 && config.maintenance.enabled && !role.may_maintain {
+        let found = format!("\"{name}\" may not make partitions, and maintenance.enabled is on");
+        let fix =
+            "set maintenance.enabled = false, and let the owner's login run `partita partitions maintain`";
+        return Ok(Answer::warn(found, fix));
+    }
+    let mut powers = Vec::new();
+    if role.is_superuser {
+        powers.push("is a superuser");
+    }
+    if role.bypasses_row_security && !role.is_superuser {
+        powers.push("bypasses row security");
+    }
+    if role.may_change_events && !role.is_superuser {
+        powers.push("may change or delete events, were it not for the trigger");
+    }
+    if !powers.is_empty() {
+        let fix =
+            "serve with a login that does not own the tables: see docs/operations/deploy.md, \"Two logins\"";
+        return Ok(Answer::warn(format!("\"{name}\" {}", powers.join(", ")), fix));
+    }
+    if !role.sees_sessions {
+        let found = format!("\"{name}\" does not see whom maintenance waits for");
+        return Ok(Answer::warn(
+            found,
+            format!("GRANT pg_read_all_stats TO \"{}\";", name.replace('"', "\"\"")),
+        ));
+    }
+    Ok(Answer::ok(format!("\"{name}\" may serve, and no more")))
+}
