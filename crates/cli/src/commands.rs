@@ -20,13 +20,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Dev(with) => dev::run(with.args, &with.config).await,
         Command::Serve(with) => serve::run(with.args, &with.config).await,
-        Command::Migrate(with) => migrate::run(with.args, &with.config, output).await,
+        Command::Migrate(with) => migrate::run(with.args, &with.config, output.plain()?).await,
         Command::Partitions(with) => partitions::run(with.args, &with.server, output).await,
-        Command::Append(with) => append::run(with.args, &with.server, output).await,
-        Command::Read(with) => read::run(with.args, &with.server, output).await,
-        Command::Recorded(with) => recorded::run(with.args, &with.server, output).await,
-        Command::Verify(with) => verify::run(with.args, &with.server, output).await,
-        Command::Bench(with) => bench::run(with.args, &with.server, output).await,
-        Command::Import(with) => import::run(with.args, &with.server, output).await,
+        Command::Append(with) => append::run(with.args, &with.server, output.plain()?).await,
+        Command::Read(with) => read::run(with.args, &with.server, output.plain()?).await,
+        Command::Recorded(with) => recorded::run(with.args, &with.server, output.plain()?).await,
+        Command::Verify(with) => verify::run(with.args, &with.server, output.plain()?).await,
+        Command::Bench(with) => bench::run(with.args, &with.server, output.plain()?).await,
+        Command::Import(with) => import::run(with.args, &with.server, output.plain()?).await,
     }
 }
