@@ -73,9 +73,8 @@ impl HeatMap {
     /// The year above its first month.
     fn years(&self, width: usize) -> String {
         let mut line = " ".repeat(width);
-        let mut columns = 0;
         let mut last = "";
-        for month in &self.months {
+        for (columns, month) in self.months.iter().enumerate() {
             let year = &month[..4];
             if year != last {
                 let begin = width + 1 + 3 * columns;
@@ -86,7 +85,6 @@ impl HeatMap {
                 }
                 last = year;
             }
-            columns += 1;
         }
         line
     }
