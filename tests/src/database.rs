@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -23,6 +24,8 @@ pub struct TestDatabase {
     postgres: &'static Postgres,
     name: String,
     pool: PgPool,
+    /// Roles that were made for it, and go with it.
+    pub(crate) logins: Mutex<Vec<String>>,
 }
 
 impl TestDatabase {
@@ -67,12 +70,22 @@ impl TestDatabase {
         name.truncate(NAME_BYTES_MAX);
         postgres.create(&name, options).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy(&postgres.url(&name)).unwrap();
-        Self { postgres, name, pool }
+        Self { postgres, name, pool, logins: Mutex::default() }
     }
 
     /// Where it is, for a store or a migration.
     pub fn url(&self) -> DatabaseUrl {
         DatabaseUrl::parse(&self.postgres.url(&self.name)).unwrap()
+    }
+
+    /// Where it is, for a process of its own.
+    pub fn connection_string(&self) -> String {
+        self.postgres.url(&self.name)
+    }
+
+    /// Where it is, for another login.
+    pub(crate) fn url_as(&self, login: &str, password: &str) -> String {
+        self.postgres.url_as(&self.name, login, password)
     }
 
     /// Where it is for those who reach its PostgreSQL at another address, without TLS.
@@ -177,7 +190,12 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if !thread::panicking() {
-            self.postgres.remove(&self.name);
+            let logins = std::mem::take(&mut *self.logins.lock().unwrap());
+            if logins.is_empty() {
+                self.postgres.remove(&self.name);
+            } else {
+                self.postgres.remove_with_logins(&self.name, logins);
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ mod database;
 mod foreign;
 mod hold;
 mod instant;
+mod login;
 mod maintenance;
 mod postgres;
 mod proxy;

@@ -65,6 +65,15 @@ impl Postgres {
         format!("{url}{separator}sslmode=disable")
     }
 
+    /// The URL of one of its databases for another login.
+    pub(crate) fn url_as(&self, database: &str, login: &str, password: &str) -> String {
+        let url = self.url(database);
+        match (url.find("://"), url.find('@')) {
+            (Some(scheme), Some(at)) => format!("{}{login}:{password}{}", &url[..scheme + 3], &url[at..]),
+            _ => url.replacen("://", &format!("://{login}:{password}@"), 1),
+        }
+    }
+
     /// Host and port, as they stand in its URL.
     pub(crate) fn authority(&self) -> &str {
         let server = self.admin_url.split_once("://").map_or("", |(_, server)| server);
@@ -96,6 +105,17 @@ impl Postgres {
         )
         .fetch_one(&mut connection)
         .await
+    }
+
+    /// Removes logins of a database that goes, and what they own in it; as [`remove`](Self::remove).
+    pub(crate) fn remove_with_logins(&'static self, name: &str, logins: Vec<String>) {
+        let database = format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#);
+        self.runtime.spawn(async move {
+            self.run(database).await.ok();
+            for login in logins {
+                self.run(format!(r#"DROP ROLE IF EXISTS "{login}""#)).await.ok();
+            }
+        });
     }
 
     /// Removes a database whoever is still connected to it, and does not wait: PostgreSQL waits for sessions that

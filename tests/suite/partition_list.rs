@@ -10,8 +10,12 @@ async fn page(
     size: i32,
     token: &str,
 ) -> Result<ListPartitionsResponse, Refusal> {
-    let request =
-        ListPartitionsRequest { tenant_id: tenant.to_owned(), page_size: size, page_token: token.to_owned() };
+    let request = ListPartitionsRequest {
+        tenant_id: tenant.to_owned(),
+        page_size: size,
+        page_token: token.to_owned(),
+        include_detached: false,
+    };
     server.partitions().list_partitions(request).await.map(tonic::Response::into_inner).map_err(Refusal::from)
 }
 

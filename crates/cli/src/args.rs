@@ -18,7 +18,7 @@ use crate::commands::recorded::RecordedArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::config::ConfigArgs;
-use crate::output::Format;
+use crate::output::Output;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -37,7 +37,7 @@ Exit codes:
 pub(crate) struct Cli {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value = "table")]
-    pub(crate) output: Format,
+    pub(crate) output: Output,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Migration(WithConfig<MigrationArgs>),
     /// Check, show or explain the configuration
     Config(WithConfig<ConfigCommandArgs>),
-    /// Make, expire, restore and list partitions, through a server
+    /// Make, expire, restore, check and list partitions, through a server
     Partitions(WithServer<PartitionsArgs>),
     /// Append events to a stream, through a server
     Append(Box<WithServer<AppendArgs>>),
@@ -118,7 +118,7 @@ mod tests {
     fn global_flags_may_stand_behind_the_subcommand() {
         let line = ["partita", "partitions", "list", "--server", "http://db:1", "-o", "json"];
         let cli = Cli::try_parse_from(line).unwrap();
-        assert_eq!(cli.output, Format::Json);
+        assert_eq!(cli.output, Output::Json);
         assert!(matches!(cli.command, Command::Partitions(with) if with.server == "http://db:1"));
     }
 

@@ -134,10 +134,27 @@ pub(crate) struct PartitionDocument {
     pub(crate) range_start: Option<String>,
     pub(crate) range_end: Option<String>,
     pub(crate) state: &'static str,
+    pub(crate) drop_after: Option<String>,
     pub(crate) rows_estimated: Option<i64>,
     pub(crate) heap_bytes: i64,
     pub(crate) index_bytes: i64,
     pub(crate) total_bytes: i64,
+}
+
+impl PartitionDocument {
+    /// Its fields, in their order.
+    pub(crate) const FIELDS: [&str; 10] = [
+        "tenant_id",
+        "partition_name",
+        "range_start",
+        "range_end",
+        "state",
+        "drop_after",
+        "rows_estimated",
+        "heap_bytes",
+        "index_bytes",
+        "total_bytes",
+    ];
 }
 
 impl From<Partition> for PartitionDocument {
@@ -145,6 +162,7 @@ impl From<Partition> for PartitionDocument {
         let state = match partition.state() {
             partition::State::Attached => "attached",
             partition::State::DetachPending => "detach pending",
+            partition::State::Detached => "detached",
             partition::State::Unspecified => "unknown",
         };
         Self {
@@ -153,6 +171,7 @@ impl From<Partition> for PartitionDocument {
             tenant_id: partition.tenant_id,
             partition_name: partition.partition_name,
             state,
+            drop_after: from_wire(partition.drop_after.as_ref()),
             rows_estimated: partition.rows_estimated,
             heap_bytes: partition.heap_bytes,
             index_bytes: partition.index_bytes,

@@ -1,4 +1,4 @@
-//! What goes to standard output: tables for people, JSON for programs, and nothing else.
+//! What goes to standard output: tables for people, JSON and CSV for programs, and nothing else.
 
 use std::io::{ErrorKind, Write as _};
 
@@ -11,8 +11,34 @@ use crate::failure::Failure;
 /// Widest cell of free text, in characters: a row of a table stays a line on most screens.
 const CELL_CHARS_MAX: usize = 72;
 
-/// How results are printed.
+/// How results are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people; may change.
+    Table,
+    /// One JSON document, or one a line for events.
+    Json,
+    /// A line a row, with a line of titles: `partitions list`, `check` and `plan` alone.
+    Csv,
+}
+
+impl Output {
+    /// The form of a command that has no rows to speak of.
+    ///
+    /// # Errors
+    /// For CSV.
+    pub(crate) fn plain(self) -> Result<Format, Failure> {
+        match self {
+            Self::Table => Ok(Format::Table),
+            Self::Json => Ok(Format::Json),
+            Self::Csv => Err(Failure::usage("-o csv is for `partitions list`, `check` and `plan`")
+                .next("ask for -o json, or leave it out")),
+        }
+    }
+}
+
+/// How results are printed by a command that has no rows to speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people; may change.
     Table,
@@ -38,6 +64,18 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(document);
     line(&text.map_err(|error| Failure::internal("cannot write JSON").because(error))?)
+}
+
+/// Prints rows as CSV (RFC 4180), the names of their fields first; with no rows, nothing but the names.
+pub(crate) fn csv<R: Serialize>(titles: &[&str], rows: &[R]) -> Result<(), Failure> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    let written = writer
+        .write_record(titles)
+        .and_then(|()| rows.iter().try_for_each(|row| writer.serialize(row)))
+        .and_then(|()| writer.flush().map_err(csv::Error::from));
+    written.map_err(|error| Failure::internal("cannot write CSV").because(error))?;
+    let bytes = writer.into_inner().map_err(|error| Failure::internal("cannot write CSV").because(error))?;
+    line(String::from_utf8_lossy(&bytes).trim_end_matches('\n'))
 }
 
 /// Prints a table; columns whose title begins with `#` are numbers and are set to the right, without the `#`.

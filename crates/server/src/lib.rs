@@ -6,6 +6,7 @@
 mod append;
 mod append_pipeline;
 mod append_streams;
+mod check_partitions;
 mod config;
 mod connection;
 mod deadline;
@@ -17,10 +18,13 @@ mod maintain_partitions;
 mod page_token;
 mod partition_message;
 mod pipeline_queue;
+mod purge_legacy;
 mod read_stream;
 mod restore_partition;
 mod serve;
 mod service;
+mod set_legal_hold;
+mod set_retention;
 mod status;
 mod verify_chain;
 

@@ -39,6 +39,10 @@ pub const PIPELINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Most partitions in a page of a list.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
+/// Rows in a batch of a purge when the request names no number.
+pub const PURGE_BATCH_ROWS_DEFAULT: u32 = 1_000;
+/// Most rows in a batch of a purge: a transaction of seconds at most.
+pub const PURGE_BATCH_ROWS_MAX: u32 = 10_000;
 
 /// Failed pings of the database, one after the other, that make the service `NOT_SERVING`. A single one may be a
 /// failover of a second, and taking every instance out of service would make that worse.

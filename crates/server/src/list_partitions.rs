@@ -21,7 +21,7 @@ pub(crate) async fn list_partitions(
     // One row more than the page tells whether there is another page.
     let mut sizes = store
         .partitions()
-        .list(list.tenant.as_ref(), list.after.as_ref(), list.page_size + 1)
+        .list(list.tenant.as_ref(), list.after.as_ref(), list.page_size + 1, request.include_detached)
         .await
         .map_err(|error| refuse(&error))?;
     let page_size = list.page_size as usize;
@@ -29,7 +29,11 @@ pub(crate) async fn list_partitions(
     sizes.truncate(page_size);
     let last = sizes.last().filter(|_| more);
     let next_page_token = last
-        .map(|last| PageKey { tenant_id: last.tenant_id.clone(), range_start: last.range_start })
+        .map(|last| PageKey {
+            tenant_id: last.tenant_id.clone(),
+            range_start: last.range_start,
+            partition_name: last.partition_name.clone(),
+        })
         .map(|last| page_token::encode(&request.tenant_id, &last))
         .unwrap_or_default();
     let partitions = sizes.into_iter().map(partition_message::partition).collect();
@@ -89,6 +93,7 @@ mod tests {
             tenant_id: "\0".to_owned(),
             page_size: -1,
             page_token: "nonsense".to_owned(),
+            include_detached: false,
         };
         let violations = List::parse(&request).err().unwrap();
         let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, Span};
 
 use crate::deadline::CallDeadline;
-use crate::partition_message;
+use crate::partition_message::{self, parse_months};
 use crate::service::Messages;
 use crate::status::{failure, overdue, refuse};
 
@@ -153,11 +153,6 @@ fn parse(
         ..*defaults
     };
     if violations.is_empty() { Ok((tenant, maintenance)) } else { Err(violations) }
-}
-
-fn parse_months(sent: i32, months_max: u32) -> Result<u32, String> {
-    let months = u32::try_from(sent).ok().filter(|months| *months <= months_max);
-    months.ok_or_else(|| format!("is {sent}: give 0 to {months_max} months"))
 }
 
 #[cfg(test)]

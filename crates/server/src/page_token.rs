@@ -4,12 +4,12 @@ use partita_model::{TenantId, Timestamp};
 use partita_store::PageKey;
 
 /// First byte of every token: its layout.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
 /// A token for the page after `last`, good for the same filter alone.
 ///
 /// Opaque to clients: base64url over the layout, the instant of the last row (8 bytes of seconds, 4 of
-/// nanoseconds), its tenant with its length in 2 bytes, and the filter.
+/// nanoseconds), its tenant with its length in 2 bytes, its name likewise, and the filter.
 pub(crate) fn encode(filter: &str, last: &PageKey) -> String {
     let (seconds, nanos) = last.range_start.to_unix();
     let mut bytes = vec![LAYOUT];
@@ -18,6 +18,8 @@ pub(crate) fn encode(filter: &str, last: &PageKey) -> String {
     // A tenant has 255 characters of 4 bytes at most, so that its length always fits.
     bytes.extend(u16::try_from(last.tenant_id.len()).unwrap_or(u16::MAX).to_be_bytes());
     bytes.extend(last.tenant_id.as_bytes());
+    bytes.extend(u16::try_from(last.partition_name.len()).unwrap_or(u16::MAX).to_be_bytes());
+    bytes.extend(last.partition_name.as_bytes());
     bytes.extend(filter.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -41,12 +43,17 @@ fn parse(filter: &str, token: &str) -> Option<PageKey> {
     let (&nanos, rest) = rest.split_first_chunk()?;
     let (&tenant_bytes, rest) = rest.split_first_chunk()?;
     let (tenant, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(tenant_bytes)))?;
+    let (&name_bytes, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(name_bytes)))?;
     if layout != LAYOUT || rest != filter.as_bytes() {
         return None;
     }
     let tenant = TenantId::parse(String::from_utf8(tenant.to_vec()).ok()?).ok()?;
     let range_start = Timestamp::from_unix(i64::from_be_bytes(seconds), i32::from_be_bytes(nanos)).ok()?;
-    Some(PageKey { tenant_id: tenant.as_str().to_owned(), range_start })
+    let partition_name = String::from_utf8(name.to_vec()).ok()?;
+    // No name holds it, and PostgreSQL cannot be sent it.
+    let partition_name = Some(partition_name).filter(|name| !name.contains('\0'))?;
+    Some(PageKey { tenant_id: tenant.as_str().to_owned(), range_start, partition_name })
 }
 
 #[cfg(test)]
@@ -55,7 +62,7 @@ mod tests {
 
     fn key(tenant: &str) -> PageKey {
         let range_start = Timestamp::parse_rfc3339("2026-11-01T00:00:00Z").unwrap();
-        PageKey { tenant_id: tenant.to_owned(), range_start }
+        PageKey { tenant_id: tenant.to_owned(), range_start, partition_name: "t1_2026_11".to_owned() }
     }
 
     #[test]

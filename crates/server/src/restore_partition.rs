@@ -6,6 +6,7 @@ use partita_store::{Store, StoreError};
 use tonic::{Request, Response, Status};
 use tracing::Span;
 
+use crate::partition_message::check_text;
 use crate::status::refuse;
 
 /// Restores a detached month, and the detached months after it.
@@ -37,15 +38,6 @@ fn parse(request: &v1::RestorePartitionRequest) -> Result<(TenantId, Month), Vio
         (Some(tenant), Some(month)) if violations.is_empty() => Ok((tenant, month)),
         _ => Err(violations),
     }
-}
-
-/// Text for the record: some of it, not too much, and nothing that PostgreSQL cannot keep.
-fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
-    let chars = text.chars().count();
-    if chars == 0 || chars > chars_max {
-        return Err(format!("has {chars} characters: give 1 to {chars_max}"));
-    }
-    if text.contains('\0') { Err("holds a NUL character".to_owned()) } else { Ok(()) }
 }
 
 #[cfg(test)]

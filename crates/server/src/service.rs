@@ -5,10 +5,11 @@ use partita_proto::v1::event_store_service_server::{EventStoreService, EventStor
 use partita_proto::v1::partition_admin_service_server::{PartitionAdminService, PartitionAdminServiceServer};
 use partita_proto::v1::{
     AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, AppendStreamsRequest,
-    AppendStreamsResponse, GetAppendResultRequest, GetAppendResultResponse, ListPartitionsRequest,
-    ListPartitionsResponse, MaintainPartitionsRequest, MaintainPartitionsResponse, ReadStreamRequest,
-    ReadStreamResponse, RestorePartitionRequest, RestorePartitionResponse, VerifyChainRequest,
-    VerifyChainResponse,
+    AppendStreamsResponse, CheckPartitionsRequest, CheckPartitionsResponse, GetAppendResultRequest,
+    GetAppendResultResponse, ListPartitionsRequest, ListPartitionsResponse, MaintainPartitionsRequest,
+    MaintainPartitionsResponse, PurgeLegacyRequest, PurgeLegacyResponse, ReadStreamRequest,
+    ReadStreamResponse, RestorePartitionRequest, RestorePartitionResponse, SetLegalHoldRequest,
+    SetLegalHoldResponse, SetRetentionRequest, SetRetentionResponse, VerifyChainRequest, VerifyChainResponse,
 };
 use partita_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -17,13 +18,17 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::append::append;
 use crate::append_pipeline::append_pipeline;
 use crate::append_streams::append_streams;
+use crate::check_partitions::check_partitions;
 use crate::config::ServerConfig;
 use crate::get_append_result::get_append_result;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::list_partitions::list_partitions;
 use crate::maintain_partitions::maintain_partitions;
+use crate::purge_legacy::purge_legacy;
 use crate::read_stream::read_stream;
 use crate::restore_partition::restore_partition;
+use crate::set_legal_hold::set_legal_hold;
+use crate::set_retention::set_retention;
 use crate::verify_chain::verify_chain;
 
 /// The messages of a streaming answer. The next one is made when the connection has room for it, so that a slow
@@ -125,6 +130,38 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<RestorePartitionRequest>,
     ) -> Result<Response<RestorePartitionResponse>, Status> {
         restore_partition(&self.store, request).await
+    }
+
+    type CheckPartitionsStream = Messages<CheckPartitionsResponse>;
+
+    async fn check_partitions(
+        &self,
+        request: Request<CheckPartitionsRequest>,
+    ) -> Result<Response<Messages<CheckPartitionsResponse>>, Status> {
+        check_partitions(&self.store, request).await
+    }
+
+    async fn set_retention(
+        &self,
+        request: Request<SetRetentionRequest>,
+    ) -> Result<Response<SetRetentionResponse>, Status> {
+        set_retention(&self.store, request).await
+    }
+
+    async fn set_legal_hold(
+        &self,
+        request: Request<SetLegalHoldRequest>,
+    ) -> Result<Response<SetLegalHoldResponse>, Status> {
+        set_legal_hold(&self.store, request).await
+    }
+
+    type PurgeLegacyStream = Messages<PurgeLegacyResponse>;
+
+    async fn purge_legacy(
+        &self,
+        request: Request<PurgeLegacyRequest>,
+    ) -> Result<Response<Messages<PurgeLegacyResponse>>, Status> {
+        purge_legacy(&self.store, &self.shutdown, request).await
     }
 
     type VerifyChainStream = Messages<VerifyChainResponse>;

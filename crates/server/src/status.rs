@@ -6,7 +6,7 @@ use std::time::Duration;
 use partita_model::Violations;
 use partita_proto::v1;
 use partita_proto::v1::ErrorReason;
-use partita_store::{StoreError, VersionConflict};
+use partita_store::{Forbidding, StoreError, VersionConflict};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
@@ -125,6 +125,12 @@ fn explain(error: &StoreError) -> Explanation {
             let because = because(ErrorReason::TenantLimit).with("tenant_id", tenant).with("limit", limit);
             Explanation { retry_after: *retry_after, ..because }
         }
+        StoreError::Forbidden(Forbidding::Triggers(triggers)) => {
+            because(ErrorReason::DatabaseForbids).with("triggers", &triggers.join(","))
+        }
+        StoreError::Forbidden(Forbidding::Role | Forbidding::MissingIndex) => {
+            because(ErrorReason::DatabaseForbids)
+        }
         StoreError::DeadlineExceeded => because(ErrorReason::DeadlineExceeded),
         StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
         StoreError::OutcomeUnknown => because(ErrorReason::OutcomeUnknown),
@@ -167,7 +173,9 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::DatabaseUnavailable
         | ErrorReason::PartitionUnavailable
         | ErrorReason::ShuttingDown => Code::Unavailable,
-        ErrorReason::LegacyConstraint | ErrorReason::PhaseContradiction => Code::FailedPrecondition,
+        ErrorReason::LegacyConstraint | ErrorReason::PhaseContradiction | ErrorReason::DatabaseForbids => {
+            Code::FailedPrecondition
+        }
         ErrorReason::Unspecified | ErrorReason::Internal => Code::Internal,
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use partita_model::{ExpectedVersion, Month, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
@@ -100,6 +101,9 @@ pub enum StoreError {
         /// When there will be room; none while only an operator can make some.
         retry_after: Option<Duration>,
     },
+    /// The database forbids what was asked for.
+    #[error("{0}")]
+    Forbidden(Forbidding),
     /// The legacy table refuses what Partita would allow.
     #[error("the legacy table's `{constraint}` refuses the append to stream `{stream}`")]
     LegacyConstraint {
@@ -111,6 +115,46 @@ pub enum StoreError {
     /// A defect; logged with its cause.
     #[error("internal error, nothing was recorded; the server's log has the cause")]
     Internal,
+}
+
+/// What in the database forbids a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forbidding {
+    /// The role that this process logs in as lacks a privilege.
+    Role,
+    /// A trigger of the legacy table; these fire on DELETE.
+    Triggers(Vec<String>),
+    /// The legacy table has no index that begins with the tenant.
+    MissingIndex,
+}
+
+impl fmt::Display for Forbidding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role => f.write_str(
+                "the database forbids it: the role of this process lacks a privilege, ask a process with the \
+                 maintenance role",
+            ),
+            Self::Triggers(triggers) => {
+                let statements = |verb: &str| {
+                    let quoted = triggers.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+                    let each = quoted.map(|name| format!("ALTER TABLE public.event_store {verb} TRIGGER {name}"));
+                    each.collect::<Vec<_>>().join("; ")
+                };
+                write!(
+                    f,
+                    "a trigger of the legacy table forbids the purge; to allow it for as long as it takes: {}; and \
+                     afterwards: {}",
+                    statements("DISABLE"),
+                    statements("ENABLE")
+                )
+            }
+            Self::MissingIndex => f.write_str(
+                "no index of the legacy table begins with tenant_id, and each batch would read all of it: CREATE INDEX \
+                 CONCURRENTLY event_store_tenant_time_idx ON public.event_store (tenant_id, event_timestamp)",
+            ),
+        }
+    }
 }
 
 /// A stream that is not where the caller expected it.
@@ -152,6 +196,7 @@ impl StoreError {
             | Self::Unavailable
             | Self::PartitionUnavailable { .. }
             | Self::TenantLimit { .. }
+            | Self::Forbidden(_)
             | Self::LegacyConstraint { .. }
             | Self::Internal => Outcome::NotApplied,
         }

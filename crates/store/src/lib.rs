@@ -19,11 +19,12 @@ mod store;
 mod verify;
 
 pub use config::{DatabaseUrl, LaneConfig, StoreConfig};
-pub use error::{Outcome, StoreError, VersionConflict};
+pub use error::{Forbidding, Outcome, StoreError, VersionConflict};
 pub use maintenance::{MaintenanceConfig, MaintenanceMode};
 pub use partitions::{
-    ActionKind, Blocker, MaintenanceRequest, PageKey, PartitionAction, PartitionSize, PartitionState,
-    Partitions, Restored, TenantMaintenance,
+    ActionKind, Blocker, FindingKind, LegacyPurge, MaintenanceRequest, PageKey, PartitionAction,
+    PartitionFinding, PartitionSize, PartitionState, Partitions, PurgeRequest, PurgeStep, Restored,
+    Retention, TenantMaintenance,
 };
 pub use read::StreamReader;
 pub use start::StartError;

@@ -118,6 +118,7 @@ impl Refusal {
             ErrorReason::LegacyConstraint => {
                 Some("use another aggregate id, or have the legacy table mended")
             }
+            ErrorReason::DatabaseForbids => Some("do what the message says: docs/operations/roles.md"),
             ErrorReason::InvalidArgument => Some("correct the fields"),
             ErrorReason::Internal => Some("look into the server's log at this time"),
             ErrorReason::PhaseContradiction | ErrorReason::Unspecified => None,

@@ -1,18 +1,24 @@
+mod check;
+mod heat_map;
+mod hold;
 mod list;
 mod maintain;
+mod plan;
+mod purge;
 mod restore;
+mod retention;
 
 use clap::{Args, Subcommand};
 
 use crate::client;
 use crate::document::PartitionDocument;
 use crate::failure::Failure;
-use crate::output::{self, Format};
+use crate::output::{self, Output};
 
 const TITLES: [&str; 9] =
     ["tenant", "partition", "from", "to", "state", "#rows (estimate)", "#heap", "#indexes", "#total"];
 
-/// Make, expire, restore and list partitions.
+/// Make, expire, restore, check and list partitions.
 #[derive(Debug, Args)]
 pub(crate) struct PartitionsArgs {
     #[command(subcommand)]
@@ -23,21 +29,67 @@ pub(crate) struct PartitionsArgs {
 enum PartitionsCommand {
     /// Create the months that are missing, raise the floor, detach and drop the months below it
     Maintain(maintain::MaintainArgs),
+    /// Tell what maintenance would do now; change nothing
+    Plan(plan::PlanArgs),
+    /// Look for gaps, missing months and indexes, pending detaches, orphans; exit code 3 where there are any
+    Check(check::CheckArgs),
+    /// List partitions with their sizes, and the detached months that wait to be restored or dropped
+    List(list::ListArgs),
     /// Bring detached months back, and lower the floor to them, while their grace period lasts
     Restore(restore::RestoreArgs),
-    /// List partitions with their sizes
-    List(list::ListArgs),
+    /// Set how long a tenant's events are kept
+    Retention(retention::RetentionArgs),
+    /// Put a tenant under legal hold: nothing of it goes any more
+    Hold(hold::HoldArgs),
+    /// Release a tenant from its legal hold
+    Release(hold::HoldArgs),
+    /// Delete expired events from the legacy table, in small batches; without --execute only count them
+    PurgeLegacy(purge::PurgeArgs),
 }
 
 /// Runs one of them through the admin API.
-pub(crate) async fn run(args: PartitionsArgs, server: &str, format: Format) -> Result<(), Failure> {
-    let channel = client::connect(server).await?;
-    let client = client::partitions(channel);
+pub(crate) async fn run(args: PartitionsArgs, server: &str, output: Output) -> Result<(), Failure> {
+    let client = async || client::connect(server).await.map(client::partitions);
     match args.command {
-        PartitionsCommand::Maintain(args) => maintain::run(args, client, format).await,
-        PartitionsCommand::Restore(args) => restore::run(args, client, format).await,
-        PartitionsCommand::List(args) => list::run(args, client, format).await,
+        PartitionsCommand::Maintain(args) => {
+            let format = output.plain()?;
+            maintain::run(args, client().await?, format).await
+        }
+        PartitionsCommand::Plan(args) => plan::run(args, client().await?, output).await,
+        PartitionsCommand::Check(args) => check::run(args, client().await?, output).await,
+        PartitionsCommand::List(args) => list::run(args, client().await?, output).await,
+        PartitionsCommand::Restore(args) => {
+            let format = output.plain()?;
+            restore::run(args, client().await?, format).await
+        }
+        PartitionsCommand::Retention(args) => {
+            let format = output.plain()?;
+            retention::run(args, client().await?, format).await
+        }
+        PartitionsCommand::Hold(args) => {
+            let format = output.plain()?;
+            hold::run(args, true, client().await?, format).await
+        }
+        PartitionsCommand::Release(args) => {
+            let format = output.plain()?;
+            hold::run(args, false, client().await?, format).await
+        }
+        PartitionsCommand::PurgeLegacy(args) => {
+            let format = output.plain()?;
+            purge::run(args, client().await?, format).await
+        }
     }
+}
+
+/// On whose word something is done, for the record.
+#[derive(Debug, Args)]
+struct RecordArgs {
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who, for the record
+    #[arg(long, value_name = "ID", env = "USER", default_value = "partita-cli")]
+    user: String,
 }
 
 /// The size table, with a line that sums it up.
@@ -49,12 +101,16 @@ fn print_sizes(partitions: &[PartitionDocument]) -> Result<(), Failure> {
 }
 
 fn row(partition: &PartitionDocument) -> Vec<String> {
+    let state = match &partition.drop_after {
+        Some(drop_after) => format!("{} until {drop_after}", partition.state),
+        None => partition.state.to_owned(),
+    };
     vec![
         output::cell(&partition.tenant_id),
         partition.partition_name.clone(),
         month_edge(partition.range_start.as_deref()),
         month_edge(partition.range_end.as_deref()),
-        partition.state.to_owned(),
+        state,
         partition.rows_estimated.map(|rows| rows.to_string()).unwrap_or_default(),
         output::bytes(partition.heap_bytes),
         output::bytes(partition.index_bytes),

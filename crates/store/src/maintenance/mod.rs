@@ -78,6 +78,10 @@ impl MaintenanceLoop {
         if !self.config.enabled {
             return;
         }
+        if !self.partitions.may_maintain().await {
+            tracing::info!("the role of this process may not maintain partitions: another process must");
+            return;
+        }
         let mut leader: Option<Leader> = None;
         let mut pause = self.config.first_run_within.mul_f64(rand::random());
         while shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use partita_model::{Month, TenantId, Timestamp};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::admission::Obstacle;
-use super::plan::Step;
+use super::plan::raised_to;
 use super::{Partitions, integer, is_contention, store_error};
 use crate::StoreError;
 
@@ -46,12 +47,13 @@ impl Partitions {
     ) -> Result<(), StoreError> {
         let flight = self.flights.of(tenant);
         let _single = flight.lock().await;
+        let begun = Instant::now();
         let mut attempt = 1;
         loop {
             match self.make(tenant, wanted).await {
                 Ok(0) => return Ok(()),
                 Ok(created) => {
-                    tracing::info!(%tenant, partitions.created = created, "partitions made on a first write");
+                    made_on_first_write(tenant, wanted, created, begun.elapsed());
                     return Ok(());
                 }
                 Err(Obstacle::Limit(error)) => return Err(error),
@@ -86,7 +88,7 @@ impl Partitions {
         .await?;
         // A new tenant has its floor before it has events, so that the first one already obeys it.
         if let Some(floor) = self.plan(tenant, &self.defaults()).await?.iter().find_map(raised_to) {
-            self.raise_floor(tenant, floor).await?;
+            self.begin_floor(tenant, floor).await?;
         }
         if wanted.is_empty() {
             return Ok(missing);
@@ -102,11 +104,24 @@ impl Partitions {
         .await?;
         Ok(missing + dated.unwrap_or_default())
     }
+    /// Gives a tenant without events its floor; one that has some gets it by maintenance.
+    async fn begin_floor(&self, tenant: &TenantId, floor: Timestamp) -> sqlx::Result<()> {
+        sqlx::query_file!("sql/partitions/begin_floor.sql", tenant.as_str(), floor.to_datetime())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(())
+    }
 }
 
-fn raised_to(step: &Step) -> Option<Timestamp> {
-    match step {
-        Step::RaiseFloor { to, .. } => Some(*to),
-        Step::CreateTenant | Step::CreateMonth(_) | Step::Finalize(_) | Step::DropMonth(_) => None,
-    }
+/// An append had to wait for partitions: normal for a new tenant, else a sign that maintenance does not keep ahead. The one
+/// place that knows: what counts such appends belongs here.
+fn made_on_first_write(tenant: &TenantId, wanted: &BTreeSet<Month>, created: i32, elapsed: Duration) {
+    let months: Vec<String> = wanted.iter().map(Month::to_string).collect();
+    tracing::info!(
+        %tenant,
+        partitions.created = created,
+        months.written = months.join(","),
+        elapsed_ms = elapsed.as_millis(),
+        "partitions made on a first write"
+    );
 }

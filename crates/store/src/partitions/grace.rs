@@ -1,12 +1,10 @@
 use partita_model::{Month, TenantId, Timestamp};
 
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, Partitions, integer, is_contention, store_error,
+    ActionKind, MaintenanceRequest, PartitionAction, Partitions, integer, is_contention, is_not_found,
+    store_error,
 };
 use crate::StoreError;
-
-/// SQLSTATE of a month that cannot be restored: `no_data_found`.
-const NOT_RESTORABLE: &str = "P0002";
 
 /// What a restore came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ impl Partitions {
         .await;
         let months = match restored {
             Ok(months) => months,
-            Err(error) if is_not_restorable(&error) => {
+            Err(error) if is_not_found(&error) => {
                 return Err(StoreError::PartitionNotFound { tenant: tenant.clone(), month });
             }
             Err(error) if is_contention(&error) => return Err(self.explain(tenant, &error).await),
@@ -95,8 +93,4 @@ impl Partitions {
         }
         Ok(dropped)
     }
-}
-
-fn is_not_restorable(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == NOT_RESTORABLE)
 }

@@ -24,6 +24,12 @@ impl Partitions {
         Ok(names.into_iter().filter_map(|name| TenantId::parse(name).ok()).collect())
     }
 
+    /// Whether the role of this process may do all that maintenance does. Where the database cannot be asked, it is tried.
+    pub(crate) async fn may_maintain(&self) -> bool {
+        let may = sqlx::query_file_scalar!("sql/maintenance/may_maintain.sql").fetch_one(&self.pool).await;
+        may.unwrap_or(true)
+    }
+
     /// Creates what is missing, raises the floor, finishes interrupted detaches, detaches what lies below the floor, and
     /// drops what was detached when its grace period is over; or only says what it would do. Runs to its end even if the
     /// future is dropped.
@@ -103,7 +109,7 @@ impl Partitions {
             }
         }
         let retention_floor = self.floor(tenant).await?.flatten();
-        let partitions = self.sizes(Some(tenant), None, i64::from(u32::MAX)).await?;
+        let partitions = self.sizes(Some(tenant), None, i64::from(u32::MAX), false).await?;
         if !request.validate_only {
             name_created(&mut actions, &partitions);
         }
@@ -129,9 +135,9 @@ impl Partitions {
         explained
     }
 
-    pub(super) async fn raise_floor(&self, tenant: &TenantId, to: Timestamp) -> sqlx::Result<()> {
+    async fn raise_floor(&self, tenant: &TenantId, to: Timestamp) -> sqlx::Result<()> {
         sqlx::query_file!("sql/partitions/raise_floor.sql", tenant.as_str(), to.to_datetime())
-            .execute(&self.pool)
+            .fetch_one(&self.pool)
             .await?;
         Ok(())
     }

@@ -2,12 +2,15 @@
 
 mod admission;
 mod blockers;
+mod check;
 mod ddl;
 mod first_write;
 mod grace;
 mod list;
 mod maintain;
 mod plan;
+mod purge;
+mod retention;
 
 use std::sync::Arc;
 
@@ -17,10 +20,13 @@ use tokio_util::task::TaskTracker;
 
 use self::admission::NewTenants;
 pub use self::blockers::Blocker;
+pub use self::check::{FindingKind, PartitionFinding};
 use self::first_write::Flights;
 pub use self::grace::Restored;
+pub use self::purge::{LegacyPurge, PurgeRequest, PurgeStep};
+pub use self::retention::Retention;
 use crate::append::is_connection_lost;
-use crate::{StoreConfig, StoreError};
+use crate::{Forbidding, StoreConfig, StoreError};
 
 /// The partitions of all tenants.
 #[derive(Clone)]
@@ -103,6 +109,8 @@ pub struct PartitionSize {
     pub range_end: Timestamp,
     /// Whether it is on its way out.
     pub state: PartitionState,
+    /// When it may be dropped; for a detached one alone.
+    pub drop_after: Option<Timestamp>,
     /// As of the last ANALYZE; none before the first.
     pub rows_estimated: Option<i64>,
     /// The table with its TOAST.
@@ -120,6 +128,8 @@ pub enum PartitionState {
     Attached,
     /// A concurrent detach was begun and not finished.
     DetachPending,
+    /// It does no longer, and waits to be restored or dropped.
+    Detached,
 }
 
 /// The last leaf of a page.
@@ -129,6 +139,8 @@ pub struct PageKey {
     pub tenant_id: String,
     /// Its first instant.
     pub range_start: Timestamp,
+    /// Its name.
+    pub partition_name: String,
 }
 
 impl Partitions {
@@ -183,6 +195,16 @@ fn is_contention(error: &sqlx::Error) -> bool {
     matches!(code.as_deref(), Some("55P03" | "40P01" | "55000" | "57014" | "42P07"))
 }
 
+/// SQLSTATE of a tenant or month that is not there: `no_data_found`.
+fn is_not_found(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "P0002")
+}
+
+/// Whether the role of this process may not do it.
+fn is_privilege_missing(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501")
+}
+
 /// Sorts an error of maintenance, and logs it once.
 fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
     match tenant {
@@ -193,6 +215,10 @@ fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
                 retry_after: first_write::RETRY_AFTER,
                 blockers: Vec::new(),
             }
+        }
+        _ if is_privilege_missing(error) => {
+            tracing::warn!(%error, "the role of this process lacks a privilege");
+            StoreError::Forbidden(Forbidding::Role)
         }
         _ if is_connection_lost(error) => {
             tracing::warn!(%error, "database not available for partition maintenance");

@@ -68,3 +68,11 @@ impl Partitions {
             .collect()
     }
 }
+
+/// What the step raises the floor to, if that is what it does.
+pub(super) fn raised_to(step: &Step) -> Option<Timestamp> {
+    match step {
+        Step::RaiseFloor { to, .. } => Some(*to),
+        Step::CreateTenant | Step::CreateMonth(_) | Step::Finalize(_) | Step::DropMonth(_) => None,
+    }
+}

@@ -46,7 +46,9 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
             Step::GiveUp
         }
-        ErrorReason::PhaseContradiction | ErrorReason::Unspecified => Step::GiveUp,
+        ErrorReason::PhaseContradiction | ErrorReason::DatabaseForbids | ErrorReason::Unspecified => {
+            Step::GiveUp
+        }
     }
 }
 

@@ -41,21 +41,28 @@ struct RunDocument {
 }
 
 #[derive(Debug, Serialize)]
-struct TenantDocument {
-    tenant_id: String,
-    actions: Vec<ActionDocument>,
+pub(super) struct TenantDocument {
+    pub(super) tenant_id: String,
+    pub(super) actions: Vec<ActionDocument>,
     retention_floor: Option<String>,
     failure: Option<FailureDocument>,
     partitions: Vec<PartitionDocument>,
 }
 
 #[derive(Debug, Serialize)]
-struct ActionDocument {
+pub(super) struct ActionDocument {
     #[serde(serialize_with = "serialize_kind")]
     kind: Kind,
-    partition_name: String,
-    range_start: Option<String>,
-    range_end: Option<String>,
+    pub(super) partition_name: String,
+    pub(super) range_start: Option<String>,
+    pub(super) range_end: Option<String>,
+}
+
+impl ActionDocument {
+    /// What is done, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        kind_name(self.kind)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -66,7 +73,7 @@ struct FailureDocument {
 
 pub(crate) async fn run(
     args: MaintainArgs,
-    mut client: PartitionAdminServiceClient<Channel>,
+    client: PartitionAdminServiceClient<Channel>,
     format: Format,
 ) -> Result<(), Failure> {
     let request = MaintainPartitionsRequest {
@@ -75,6 +82,24 @@ pub(crate) async fn run(
         retention_months: args.retention_months,
         validate_only: args.dry_run,
     };
+    let (summary, tenants) = collect(request, client, |tenant| match format {
+        Format::Table => print_steps(tenant, args.dry_run),
+        Format::Json => Ok(()),
+    })
+    .await?;
+    match format {
+        Format::Table => print_end(&summary, &tenants)?,
+        Format::Json => output::json(&RunDocument::new(&summary, tenants))?,
+    }
+    end(&summary)
+}
+
+/// Has the server maintain, or say what it would do; `meanwhile` is told each tenant as it is finished.
+pub(super) async fn collect(
+    request: MaintainPartitionsRequest,
+    mut client: PartitionAdminServiceClient<Channel>,
+    mut meanwhile: impl FnMut(&TenantDocument) -> Result<(), Failure>,
+) -> Result<(MaintenanceSummary, Vec<TenantDocument>), Failure> {
     let broken = |status| client::failure("maintenance failed", status);
     let mut reports = client.maintain_partitions(request).await.map_err(broken)?.into_inner();
     let mut tenants = Vec::new();
@@ -83,9 +108,7 @@ pub(crate) async fn run(
         match report.result {
             Some(Report::Tenant(tenant)) => {
                 let tenant = TenantDocument::from(tenant);
-                if format == Format::Table {
-                    print_steps(&tenant, args.dry_run)?;
-                }
+                meanwhile(&tenant)?;
                 tenants.push(tenant);
             }
             Some(Report::Summary(last)) => summary = Some(last),
@@ -96,12 +119,12 @@ pub(crate) async fn run(
         Failure::internal("the server's report was cut short")
             .next("run it again: what is done is not done twice")
     })?;
-    let failed = summary.tenants_failed;
-    match format {
-        Format::Json => output::json(&RunDocument::new(&summary, tenants))?,
-        Format::Table => print_end(&summary, &tenants)?,
-    }
-    match failed {
+    Ok((summary, tenants))
+}
+
+/// How a run ends in which tenants failed.
+pub(super) fn end(summary: &MaintenanceSummary) -> Result<(), Failure> {
+    match summary.tenants_failed {
         0 => Ok(()),
         failed => {
             let message = format!("maintenance of {failed} of {} tenants did not end", summary.tenants);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tonic::transport::Channel;
 
 use crate::client;
-use crate::commands::partitions::month_edge;
+use crate::commands::partitions::{RecordArgs, month_edge};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 
@@ -20,12 +20,8 @@ pub(crate) struct RestoreArgs {
     /// The first month to bring back, in UTC; detached months after it come with it
     #[arg(long, value_name = "YYYY-MM")]
     month: String,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Who, for the record
-    #[arg(long, value_name = "ID", env = "USER", default_value = "partita-cli")]
-    user: String,
+    #[command(flatten)]
+    record: RecordArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,8 +35,9 @@ pub(crate) async fn run(
     mut client: PartitionAdminServiceClient<Channel>,
     format: Format,
 ) -> Result<(), Failure> {
-    let RestoreArgs { tenant, month, reason, user } = args;
-    let request = RestorePartitionRequest { tenant_id: tenant, month, user_id: user, reason };
+    let RestoreArgs { tenant, month, record } = args;
+    let request =
+        RestorePartitionRequest { tenant_id: tenant, month, user_id: record.user, reason: record.reason };
     let restored = client.restore_partition(request).await;
     let restored = restored.map_err(|status| client::failure("not restored", status))?.into_inner();
     let document = RestoredDocument {

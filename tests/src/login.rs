@@ -1,0 +1,47 @@
+use partita_store::DatabaseUrl;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::TestDatabase;
+
+const PASSWORD: &str = "let-me-in";
+
+impl TestDatabase {
+    /// A login that is a member of a group role and nothing else: where it connects to, and a session of it.
+    pub async fn login(&self, role: &str) -> (DatabaseUrl, PgConnection) {
+        let login = self.create_login(role).await;
+        self.execute(format!("GRANT {role} TO \"{login}\"")).await;
+        let url = self.url_as(&login, PASSWORD);
+        (DatabaseUrl::parse(&url).unwrap(), PgConnection::connect(&url).await.unwrap())
+    }
+
+    /// A login that owns the database and its schema `public`, and may not create roles.
+    pub async fn login_as_owner(&self) -> DatabaseUrl {
+        let login = self.create_login("owner").await;
+        let database = self.name();
+        self.execute(format!(
+            "ALTER DATABASE \"{database}\" OWNER TO \"{login}\"; ALTER SCHEMA public OWNER TO \"{login}\""
+        ))
+        .await;
+        DatabaseUrl::parse(&self.url_as(&login, PASSWORD)).unwrap()
+    }
+
+    /// Makes the logins of this database members of whoever owns its tables.
+    pub async fn grant_owner_to_logins(&self) {
+        let owner: String = self
+            .scalar("SELECT relowner::regrole::text FROM pg_class WHERE oid = 'event_store_partitioned'::regclass")
+            .await;
+        let logins = self.logins.lock().unwrap().clone();
+        for login in logins {
+            self.execute(format!("GRANT {owner} TO \"{login}\"")).await;
+        }
+    }
+
+    async fn create_login(&self, purpose: &str) -> String {
+        // Names of databases differ in their beginning; a name is cut after 63 bytes.
+        let purpose = purpose.trim_start_matches("event_store_");
+        let login = format!("{:.40}_{purpose}", self.name());
+        self.execute(format!("CREATE ROLE \"{login}\" LOGIN PASSWORD '{PASSWORD}'")).await;
+        self.logins.lock().unwrap().push(login.clone());
+        login
+    }
+}
