@@ -162,7 +162,7 @@ BEGIN
     PERFORM event_store_check_tenant_id(p_tenant_id);
     IF NOT event_store_legacy_is_led_by_tenant() THEN
         RAISE EXCEPTION 'no index of public.event_store begins with tenant_id: each batch would read all of it'
-            USING ERRCODE = 'object_not_in_prerequisite_state',
+            USING ERRCODE = 'feature_not_supported',
                   HINT = 'CREATE INDEX CONCURRENTLY event_store_tenant_time_idx ON public.event_store (tenant_id, event_timestamp)';
     END IF;
     PERFORM event_store_lock_partitions(p_tenant_id);

@@ -6,8 +6,8 @@ use crate::{Forbidding, StoreError};
 
 /// SQLSTATE of a trigger that refuses: `restrict_violation`, as ours does, or `raise_exception`, as most do.
 const REFUSED_BY_TRIGGER: [&str; 2] = ["23001", "P0001"];
-/// SQLSTATE of a purge that would read the whole table for each batch: `object_not_in_prerequisite_state`.
-const INDEX_MISSING: &str = "55000";
+/// SQLSTATE of a purge that would read the whole table for each batch: `feature_not_supported`.
+const INDEX_MISSING: &str = "0A000";
 
 /// What a purge of the legacy table is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
