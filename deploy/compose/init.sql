@@ -1,0 +1,11 @@
+-- Two logins, as docs/operations/deploy.md describes them: one owns the tables, one serves. Run once, by the superuser.
+-- The group role is made here, so that the owner need not be allowed to make roles; migrations grant it what serving needs.
+CREATE ROLE event_store_app NOLOGIN;
+CREATE ROLE event_store_maintenance NOLOGIN;
+CREATE ROLE event_store_reader NOLOGIN;
+CREATE ROLE partita_owner LOGIN PASSWORD 'owner';
+CREATE ROLE partita_app LOGIN PASSWORD 'app' IN ROLE event_store_app;
+GRANT pg_read_all_stats TO partita_owner, partita_app;
+ALTER DATABASE partita OWNER TO partita_owner;
+-- Since PostgreSQL 15 nobody but the owner may create in public.
+GRANT USAGE, CREATE ON SCHEMA public TO partita_owner;
