@@ -14,6 +14,7 @@ mod health;
 pub mod limits;
 mod list_partitions;
 mod maintain_partitions;
+mod ops;
 mod page_token;
 mod partition_message;
 mod pipeline_queue;
@@ -22,7 +23,9 @@ mod restore_partition;
 mod serve;
 mod service;
 mod status;
+mod trace;
 mod verify_chain;
 
 pub use config::ServerConfig;
+pub use ops::{ProbeState, Probes, serve_ops};
 pub use serve::{ServeError, serve};

@@ -8,6 +8,8 @@ mod connect;
 mod error;
 mod find;
 mod maintenance;
+pub mod metrics;
+mod observer;
 mod partitions;
 mod positions;
 mod read;
@@ -24,6 +26,6 @@ pub use partitions::{
     Partitions, Restored, TenantMaintenance,
 };
 pub use read::StreamReader;
-pub use start::StartError;
+pub use start::{SCHEMA_NEWER_MAX, StartError};
 pub use store::Store;
 pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier, Fault};
