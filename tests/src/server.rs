@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::TestDatabase;
+use crate::ops::recorder;
 
 /// A service in this process on a free port, with a store of its own: as far as the database can tell, a process of
 /// its own. Several may serve one database. Dropped, it stops serving; [`stop`](Self::stop) waits for the end.
@@ -38,6 +39,16 @@ impl TestServer {
 
     /// Serves with a configuration that differs from the defaults.
     pub async fn start_with(database: &TestDatabase, change: impl FnOnce(&mut StoreConfig)) -> Self {
+        Self::start_configured(database, change, |_| {}).await
+    }
+
+    /// Serves with configurations of the store and of the service that differ from the defaults.
+    pub async fn start_configured(
+        database: &TestDatabase,
+        change: impl FnOnce(&mut StoreConfig),
+        change_server: impl FnOnce(&mut ServerConfig),
+    ) -> Self {
+        recorder();
         let mut config = StoreConfig::new(database.url());
         config.read_connections_max = 4;
         // What expires goes at once: tests of the grace period ask for one.
@@ -48,7 +59,9 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         // A test that waits for a change of health need not wait for long.
-        let server_config = ServerConfig { ping_interval: Duration::from_millis(200), ..Default::default() };
+        let mut server_config =
+            ServerConfig { ping_interval: Duration::from_millis(200), ..Default::default() };
+        change_server(&mut server_config);
         let served = serve(listener, store.clone(), server_config, shutdown.clone());
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self { store, channel, shutdown: shutdown.drop_guard(), serving: tokio::spawn(served) }

@@ -15,6 +15,7 @@ use crate::commands::migration::MigrationArgs;
 use crate::commands::partitions::PartitionsArgs;
 use crate::commands::read::ReadArgs;
 use crate::commands::recorded::RecordedArgs;
+use crate::commands::reference::ReferenceArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::config::ConfigArgs;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     Verify(WithServer<VerifyArgs>),
     /// Append the events of a file of JSON lines, through a server
     Import(WithServer<ImportArgs>),
+    /// Print a page of reference, as docs/ has it
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
     /// Measure what a server does: appends and reads under load; leaves its events behind
     Bench(WithServer<BenchArgs>),
     /// Print the completions of a shell

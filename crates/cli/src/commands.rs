@@ -13,6 +13,7 @@ pub(crate) mod migration;
 pub(crate) mod partitions;
 pub(crate) mod read;
 pub(crate) mod recorded;
+pub(crate) mod reference;
 pub(crate) mod serve;
 pub(crate) mod verify;
 
@@ -34,6 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Read(with) => read::run(with.args, &with.server, output.plain()?).await,
         Command::Recorded(with) => recorded::run(with.args, &with.server, output.plain()?).await,
         Command::Verify(with) => verify::run(with.args, &with.server, output.plain()?).await,
+        Command::Reference(args) => reference::run(&args),
         Command::Bench(with) => bench::run(with.args, &with.server, output.plain()?).await,
         Command::Import(with) => import::run(with.args, &with.server, output.plain()?).await,
         Command::Completions(args) => completions::run(&args),

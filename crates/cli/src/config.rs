@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use clap::Args;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
-use partita_server::ServerConfig;
+use partita_server::{Probes, ServerConfig};
 use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::key::{Key, Shape};
-pub(crate) use self::log::{LogConfig, LogFormat};
+pub(crate) use self::log::{LogConfig, LogFormat, TraceConfig};
 use self::reader::Reader;
 use crate::failure::Failure;
 
@@ -61,10 +61,16 @@ pub(crate) struct Config {
     pub(crate) lanes: LaneConfig,
     /// What is done for partitions without being asked for.
     pub(crate) maintenance: MaintenanceConfig,
+    /// Address of probes and metrics; none: no such port.
+    pub(crate) ops_listen: Option<SocketAddr>,
+    /// How long calls are still taken after the signal to stop.
+    pub(crate) shutdown_notice: Duration,
     /// How long a stop waits for running calls.
     pub(crate) drain_timeout: Duration,
     /// What is logged, and how.
     pub(crate) log: LogConfig,
+    /// Where traces go.
+    pub(crate) trace: TraceConfig,
 }
 
 impl Default for Config {
@@ -80,11 +86,14 @@ impl Default for Config {
             new_tenants_per_minute: 60,
             lanes: LaneConfig::default(),
             maintenance: MaintenanceConfig::default(),
+            ops_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))),
+            shutdown_notice: Duration::from_secs(5),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
                 format: LogFormat::Pretty,
                 filter: "info,sqlx::postgres::notice=warn".to_owned(),
             },
+            trace: TraceConfig { otlp_endpoint: None, sample_ratio: 1.0 },
         }
     }
 }
@@ -175,6 +184,14 @@ impl Config {
                 ),
             },
             maintenance: read_maintenance(reader, defaults.maintenance),
+            ops_listen: reader
+                .take("ops.listen", "an address with a port, such as 0.0.0.0:9464, or off", |text| match text
+                {
+                    "off" => Some(None),
+                    address => address.parse().ok().map(Some),
+                })
+                .unwrap_or(defaults.ops_listen),
+            shutdown_notice: reader.seconds("shutdown_notice_seconds", 0..=300, defaults.shutdown_notice),
             drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
             log: LogConfig {
                 format: reader.choice(
@@ -188,6 +205,18 @@ impl Config {
                     |text| EnvFilter::try_new(text).is_ok(),
                     defaults.log.filter,
                 ),
+            },
+            trace: TraceConfig {
+                otlp_endpoint: reader
+                    .take("telemetry.otlp_endpoint", "a URL such as http://collector:4317", |text| {
+                        text.starts_with("http://").then(|| text.to_owned())
+                    })
+                    .or(defaults.trace.otlp_endpoint),
+                sample_ratio: reader
+                    .take("telemetry.sample_ratio", "a number from 0 to 1", |text| {
+                        text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+                    })
+                    .unwrap_or(defaults.trace.sample_ratio),
             },
         }
     }
@@ -205,8 +234,13 @@ impl Config {
     }
 
     /// The server's part.
-    pub(crate) fn server(&self) -> ServerConfig {
-        ServerConfig { drain_timeout: self.drain_timeout, ..ServerConfig::default() }
+    pub(crate) fn server(&self, probes: Probes) -> ServerConfig {
+        ServerConfig {
+            shutdown_notice: self.shutdown_notice,
+            drain_timeout: self.drain_timeout,
+            probes,
+            ..ServerConfig::default()
+        }
     }
 
     /// The store's part.

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use crate::deadline::CallDeadline;
 use crate::status::refuse;
+use crate::trace::CallTrace;
 
 /// Appends events to one stream.
 pub(crate) async fn append(
@@ -17,8 +18,11 @@ pub(crate) async fn append(
     request: Request<v1::AppendRequest>,
 ) -> Result<Response<v1::AppendResponse>, Status> {
     let call_deadline = CallDeadline::of(request.extensions());
-    let append = Append::parse(request.into_inner().into())
-        .map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
+    let trace = CallTrace::noted(request.extensions());
+    let mut message = request.into_inner();
+    trace.keep_in(message.context.as_mut());
+    let append =
+        Append::parse(message.into()).map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
     let appended = hand_over(store, append_timeout, call_deadline, append).await?;
     match appended.into_iter().next() {
         Some(appended) => Ok(Response::new(appended.into())),

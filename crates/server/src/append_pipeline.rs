@@ -16,6 +16,7 @@ use crate::deadline::CallDeadline;
 use crate::pipeline_queue::{Pending, PipelineQueue, StreamKey};
 use crate::service::Messages;
 use crate::status::{append_failure, append_overdue, overdue, refuse};
+use crate::trace::CallTrace;
 
 /// Appends what comes in, many at a time, and answers each as soon as it is settled.
 ///
@@ -34,6 +35,7 @@ pub(crate) fn append_pipeline(
         append_timeout,
         shutdown: shutdown.clone(),
         deadline,
+        trace: CallTrace::noted(request.extensions()),
         requests: request.into_inner(),
         queue: PipelineQueue::default(),
         running: FuturesUnordered::new(),
@@ -53,6 +55,7 @@ struct Pipeline {
     append_timeout: Duration,
     shutdown: CancellationToken,
     deadline: Option<Instant>,
+    trace: CallTrace,
     requests: Streaming<v1::AppendPipelineRequest>,
     queue: PipelineQueue,
     running: Running,
@@ -122,7 +125,9 @@ impl Pipeline {
     fn take_in(&mut self, request: v1::AppendPipelineRequest) -> Option<v1::AppendPipelineResponse> {
         let v1::AppendPipelineRequest { sequence, append } = request;
         // Without an append nothing of it is there: each of its required fields is named.
-        match Append::parse(append.unwrap_or_default().into()) {
+        let mut append = append.unwrap_or_default();
+        self.trace.keep_in(append.context.as_mut());
+        match Append::parse(append.into()) {
             Ok(append) => {
                 // Counted from here on, however long those before it in its stream take.
                 let deadline = Instant::now() + self.append_timeout;

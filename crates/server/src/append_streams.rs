@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use crate::append::hand_over;
 use crate::deadline::CallDeadline;
 use crate::status::refuse;
+use crate::trace::CallTrace;
 
 /// Appends to several streams of one tenant, to all of them or to none.
 pub(crate) async fn append_streams(
@@ -16,7 +17,10 @@ pub(crate) async fn append_streams(
     request: Request<v1::AppendStreamsRequest>,
 ) -> Result<Response<v1::AppendStreamsResponse>, Status> {
     let call_deadline = CallDeadline::of(request.extensions());
-    let append = Append::parse_streams(request.into_inner().into())
+    let trace = CallTrace::noted(request.extensions());
+    let mut message = request.into_inner();
+    trace.keep_in(message.context.as_mut());
+    let append = Append::parse_streams(message.into())
         .map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
     let appended = hand_over(store, append_timeout, call_deadline, append).await?;
     Ok(Response::new(appended.into()))

@@ -9,32 +9,42 @@ use crate::limits::{
     CONCURRENT_STREAMS_MAX, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
     LOCAL_ERROR_RESETS_MAX,
 };
+use crate::ops::{FiguresLayer, Probes};
+use crate::trace;
 
 /// What an operator may tune of the service; the fixed limits stand in [`crate::limits`].
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// How long an append may wait for its turn when the caller's deadline is later or missing. Default: 30 s.
     pub append_timeout: Duration,
+    /// How long calls are still taken after the shutdown signal, while health says `NOT_SERVING`. Default: none.
+    pub shutdown_notice: Duration,
     /// How long open calls may go on after the shutdown signal; then their connections are cut. Default: 10 s.
     pub drain_timeout: Duration,
     /// How often the database is asked whether it answers, for `grpc.health.v1`. Default: 3 s.
     pub ping_interval: Duration,
+    /// Where the state of this process is told to probes over HTTP as well.
+    pub probes: Probes,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             append_timeout: Duration::from_secs(30),
+            shutdown_notice: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(3),
+            probes: Probes::default(),
         }
     }
 }
 
 /// The transport with every layer of the service.
-pub(crate) type Transport = Server<Stack<DeadlineLayer, Identity>>;
+pub(crate) type Transport = Server<Layers>;
 /// The transport with its services.
-pub(crate) type Routes = Router<Stack<DeadlineLayer, Identity>>;
+pub(crate) type Routes = Router<Layers>;
+/// The layer of figures is the outermost: it measures what all others do.
+type Layers = Stack<DeadlineLayer, Stack<FiguresLayer, Identity>>;
 
 /// A transport within the limits, with one span a call.
 pub(crate) fn transport() -> Transport {
@@ -44,10 +54,8 @@ pub(crate) fn transport() -> Transport {
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        // A handler adds the tenant once it has one. Nothing else of a request belongs into a log.
-        .trace_fn(|request| {
-            let method = request.uri().path().trim_start_matches('/');
-            tracing::info_span!("rpc", rpc.method = method, tenant = tracing::field::Empty)
-        })
+        .trace_fn(trace::span)
+        // The first is the outermost.
+        .layer(FiguresLayer)
         .layer(DeadlineLayer)
 }

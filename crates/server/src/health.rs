@@ -8,44 +8,53 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::limits::PING_FAILURES_MAX;
+use crate::ops::{ProbeState, Probes};
 
-/// The names that answer to `grpc.health.v1`; the empty one stands for the whole server.
-const NAMES: [&str; 3] = ["", EVENT_STORE_SERVICE, PARTITION_ADMIN_SERVICE];
+/// The names of `grpc.health.v1` that say whether calls should come here; the empty one stands for the whole server.
+const READINESS: [&str; 4] = ["", EVENT_STORE_SERVICE, PARTITION_ADMIN_SERVICE, "readiness"];
+/// The names that say that this process need not be ended: whoever gets an answer may know. The database has no part in it.
+const LIVENESS: [&str; 2] = ["liveness", "startup"];
 
 /// Tells probes and load balancers whether calls can be served: only while the database answers.
 pub(crate) struct Health {
     reporter: HealthReporter,
+    probes: Probes,
 }
 
 impl Health {
     /// Not serving yet: the first ping decides.
-    pub(crate) async fn new(reporter: HealthReporter) -> Self {
-        let health = Self { reporter };
-        health.report(ServingStatus::NotServing).await;
+    pub(crate) async fn new(reporter: HealthReporter, probes: Probes) -> Self {
+        let health = Self { reporter, probes };
+        health.report(&LIVENESS, ServingStatus::Serving).await;
+        health.report(&READINESS, ServingStatus::NotServing).await;
         health
     }
 
     /// Pings the store every `interval`, and reports each change, for ever.
     pub(crate) async fn follow(&self, store: &Store, interval: Duration) {
-        let mut readiness = Readiness::default();
+        let (mut readiness, mut first) = (Readiness::default(), true);
         let mut ticks = tokio::time::interval(interval);
         // After a ping that took long, the next one keeps its distance.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let ping = store.ping().await;
+            let first = std::mem::take(&mut first);
             match readiness.note(ping.is_ok()) {
                 Some(true) => {
                     tracing::info!("database answers, serving");
-                    self.report(ServingStatus::Serving).await;
+                    self.probes.set(ProbeState::Ready);
+                    self.report(&READINESS, ServingStatus::Serving).await;
                 }
                 Some(false) => {
                     tracing::warn!(
                         ping.failures = PING_FAILURES_MAX,
                         "database does not answer, not serving"
                     );
-                    self.report(ServingStatus::NotServing).await;
+                    self.unready().await;
                 }
+                // The start is over, be the first answer good or bad.
+                None if first && ping.is_err() => self.unready().await,
                 None => {}
             }
         }
@@ -53,19 +62,25 @@ impl Health {
 
     /// Tells everyone who asks or watches that this instance goes away.
     pub(crate) async fn leave(&self) {
-        self.report(ServingStatus::NotServing).await;
+        self.probes.set(ProbeState::Leaving);
+        self.report(&READINESS, ServingStatus::NotServing).await;
     }
 
     /// Ends the calls that watch, which have no end of their own and would hold up every drain.
     pub(crate) async fn close(mut self) {
-        for name in NAMES {
+        for name in READINESS.into_iter().chain(LIVENESS) {
             self.reporter.clear_service_status(name).await;
         }
     }
 
-    async fn report(&self, status: ServingStatus) {
-        for name in NAMES {
-            self.reporter.set_service_status(name, status).await;
+    async fn unready(&self) {
+        self.probes.set(ProbeState::NotReady("the database does not answer".to_owned()));
+        self.report(&READINESS, ServingStatus::NotServing).await;
+    }
+
+    async fn report(&self, names: &[&str], status: ServingStatus) {
+        for name in names {
+            self.reporter.set_service_status(*name, status).await;
         }
     }
 }

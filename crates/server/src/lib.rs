@@ -15,6 +15,7 @@ mod health;
 pub mod limits;
 mod list_partitions;
 mod maintain_partitions;
+mod ops;
 mod page_token;
 mod partition_message;
 mod pipeline_queue;
@@ -26,7 +27,9 @@ mod service;
 mod set_legal_hold;
 mod set_retention;
 mod status;
+mod trace;
 mod verify_chain;
 
 pub use config::ServerConfig;
+pub use ops::{ProbeState, Probes, serve_ops};
 pub use serve::{ServeError, serve};

@@ -25,8 +25,8 @@ pub enum ServeError {
 /// Serves the API on `listener` until `shutdown` is cancelled, then drains.
 ///
 /// Served are the event store and the partition admin service, `grpc.health.v1` for both and for the whole, and
-/// reflection (v1, and v1alpha for older clients). On shutdown health turns `NOT_SERVING`, no new connection is
-/// taken, open calls go on for at most [`ServerConfig::drain_timeout`], and what is then still open is cut. The
+/// reflection (v1, and v1alpha for older clients). On shutdown health turns `NOT_SERVING`, and calls are served as ever for
+/// [`ServerConfig::shutdown_notice`]. Then no new connection is taken, clients are told to go elsewhere (GOAWAY), open calls go on for at most [`ServerConfig::drain_timeout`], and what is then still open is cut. The
 /// store stays open: closing it is up to the caller. When the future is dropped, all connections are cut at once.
 ///
 /// A panic in a call ends that call alone: its client sees the stream reset, without an answer, which promises
@@ -41,18 +41,18 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    let health = Health::new(reporter).await;
+    let health = Health::new(reporter, config.probes.clone()).await;
+    let stop = CancellationToken::new();
     let routes = transport()
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(event_store_service(&store, &config, &shutdown))
-        .add_service(partition_admin_service(&store, &shutdown));
+        .add_service(event_store_service(&store, &config, &stop))
+        .add_service(partition_admin_service(&store, &stop));
 
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
     let connections = incoming(listener, cut.clone());
-    let stop = CancellationToken::new();
     let mut serving = pin!(run(routes, connections, stop.clone()));
 
     tokio::select! {
@@ -60,8 +60,17 @@ pub async fn serve(
         () = health.follow(&store, config.ping_interval) => {}
         () = shutdown.cancelled() => {}
     }
-    tracing::info!(drain.timeout_ms = config.drain_timeout.as_millis(), "shutting down");
+    tracing::info!(
+        notice_ms = config.shutdown_notice.as_millis(),
+        drain.timeout_ms = config.drain_timeout.as_millis(),
+        "shutting down"
+    );
     health.leave().await;
+    // Whoever sends calls here needs time to hear of it: until then they are served as ever.
+    tokio::select! {
+        served = &mut serving => return served,
+        () = tokio::time::sleep(config.shutdown_notice) => {}
+    }
     stop.cancel();
     health.close().await;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use partita_model::Violations;
 use partita_proto::v1;
 use partita_proto::v1::ErrorReason;
+use partita_store::metrics::ERRORS;
 use partita_store::{Forbidding, StoreError, VersionConflict};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
@@ -203,7 +204,8 @@ fn reason_name(reason: ErrorReason) -> &'static str {
     name.strip_prefix(REASON_PREFIX).unwrap_or(name)
 }
 
-fn log(code: Code, reason: &str, message: &str) {
+fn log(code: Code, reason: &'static str, message: &str) {
+    ERRORS.add(1, [reason]);
     if code == Code::Internal {
         tracing::error!(error.reason = reason, error.message = message, "call failed");
     } else if code == Code::Unavailable {

@@ -10,6 +10,8 @@ pub mod doctor;
 mod error;
 mod find;
 mod maintenance;
+pub mod metrics;
+mod observer;
 mod partitions;
 mod positions;
 mod read;
@@ -27,6 +29,6 @@ pub use partitions::{
     Retention, TenantMaintenance,
 };
 pub use read::StreamReader;
-pub use start::StartError;
+pub use start::{SCHEMA_NEWER_MAX, StartError};
 pub use store::Store;
 pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier, Fault};

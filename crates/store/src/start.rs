@@ -10,6 +10,9 @@ pub(crate) const MEND_IDS: &str =
 /// Makes the versions of a stream in legacy unique.
 pub(crate) const MEND_VERSIONS: &str = "CREATE UNIQUE INDEX CONCURRENTLY event_store_version_key ON public.event_store \
      (tenant_id, aggregate_type, aggregate_id, aggregate_version)";
+/// How many migrations newer than this binary a schema may be. Each release keeps the schema usable for the one before
+/// it, and brings fewer migrations than this: beyond it, releases were left out.
+pub const SCHEMA_NEWER_MAX: usize = 16;
 
 /// Why a process must not serve. Each says what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,15 @@ pub enum StartError {
         /// Which.
         version: i64,
     },
+    /// The schema is further ahead than one release.
+    #[error(
+        "the schema is {newer} migrations newer than this release, which knows how to live with \
+         {SCHEMA_NEWER_MAX}: run a newer release"
+    )]
+    SchemaAhead {
+        /// How many migrations this binary does not know.
+        newer: usize,
+    },
     /// The migrations cannot be read.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -63,6 +75,21 @@ pub enum StartError {
     Contradiction(#[from] PhaseContradiction),
 }
 
+impl StartError {
+    /// Whether it may pass without a change to this process: somebody starts the database, or migrates it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::SchemaBehind { .. } => true,
+            Self::Schema(SchemaError::Unreachable { .. }) => true,
+            Self::Schema(SchemaError::Refused { .. } | SchemaError::Failed(_)) => false,
+            Self::SchemaChanged { .. } | Self::SchemaAhead { .. } => false,
+            Self::LegacyConstraintMissing { .. } | Self::UnknownPhase { .. } | Self::Contradiction(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// Checks all that a process needs before it serves, and says in which phase it serves.
 pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, StartError> {
     let unreachable = |source| StartError::Unreachable { url: config.database_url.to_string(), source };
@@ -84,11 +111,16 @@ pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, 
     Ok(phase)
 }
 
-/// Migrations that this binary does not know are a newer release's: it keeps the schema readable for this one.
+/// Migrations that this binary does not know are a newer release's: it keeps the schema usable for this one, up to
+/// [`SCHEMA_NEWER_MAX`] of them.
 async fn check_schema(url: &DatabaseUrl) -> Result<(), StartError> {
     let migrations = schema::status(url).await?;
     if let Some(changed) = migrations.iter().find(|migration| migration.state == MigrationState::Changed) {
         return Err(StartError::SchemaChanged { version: changed.version });
+    }
+    let newer = migrations.iter().filter(|migration| migration.state == MigrationState::Unknown).count();
+    if newer > SCHEMA_NEWER_MAX {
+        return Err(StartError::SchemaAhead { newer });
     }
     let mut pending = migrations.iter().filter(|migration| migration.state == MigrationState::Pending);
     match pending.next() {

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::append::Lanes;
 use crate::maintenance::MaintenanceLoop;
+use crate::observer::Observer;
 use crate::partitions::Partitions;
 use crate::positions::complete_replay;
 use crate::read::StreamReader;
 use crate::{
-    ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, start, verify,
+    ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, read, start,
+    verify,
 };
 
 /// Longest wait for the answer to a ping.
@@ -130,10 +132,18 @@ impl Store {
     /// # Errors
     /// `Unavailable` when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        match timeout(PING_TIMEOUT, sqlx::query("SELECT").execute(&self.pool)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
-        }
+        let begun = Instant::now();
+        let answer = timeout(PING_TIMEOUT, sqlx::query("SELECT").execute(&self.pool)).await;
+        let answer = answer.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        read::observe("ping", begun, answer.as_ref().err());
+        answer.map(drop).map_err(|_| StoreError::Unavailable)
+    }
+
+    /// Records the figures that have to be looked at: depths, connections and the phase every few seconds, the months
+    /// ahead every minute. Works until it is told to stop.
+    pub async fn run_observer(&self, shutdown: &CancellationToken) {
+        let observer = Observer::new(self.phase, self.pool.clone(), &self.lanes, &self.partitions);
+        let _stopped = shutdown.run_until_cancelled(observer.run()).await;
     }
 
     /// Refuses new appends, finishes those that wait, and closes the connections.

@@ -6,9 +6,11 @@ mod seed;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use partita_cluster::{Cluster, ClusterOptions, DATABASE, HOST, Search};
+use partita_server::Probes;
 use partita_store::{DatabaseUrl, Store, schema};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -54,8 +56,8 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 
 /// Runs until Ctrl-C or SIGTERM; no process is left then.
 pub(crate) async fn run(args: DevArgs, config: &ConfigArgs) -> Result<(), Failure> {
-    let config = Config::load(config, Config { partitions_enabled: true, ..Config::default() })?;
-    telemetry::start(&config.log)?;
+    let config = Config::load(config, defaults())?;
+    let telemetry = telemetry::start(&config.log, &config.trace)?;
     let shutdown = lifecycle::shutdown_signal()?;
     // Taken before anything is made: a busy port is told at once.
     let listener = serve::listen(SocketAddr::from(([127, 0, 0, 1], args.port)), "--port").await?;
@@ -75,9 +77,22 @@ pub(crate) async fn run(args: DevArgs, config: &ConfigArgs) -> Result<(), Failur
         () = shutdown.cancelled() => return Ok(()),
     };
     let (cluster, psql) = started?;
-    let served = work(&cluster, psql, listener, &config, shutdown).await;
+    let probes = Probes::default();
+    let ops = serve::ops::start(&config, &probes, &telemetry).await;
+    let served = match &ops {
+        Ok(_) => work(&cluster, psql, listener, &config, probes, shutdown).await,
+        Err(_) => Ok(()),
+    };
     cluster.stop().await;
-    served
+    telemetry.flush().await;
+    ops.and(served)
+}
+
+/// Nobody is told to send calls elsewhere, and several may run at once: no notice before the end, no port of operations
+/// unless one is asked for.
+fn defaults() -> Config {
+    let config = Config::default();
+    Config { partitions_enabled: true, shutdown_notice: Duration::ZERO, ops_listen: None, ..config }
 }
 
 async fn start(
@@ -100,6 +115,7 @@ async fn work(
     psql: PathBuf,
     listener: TcpListener,
     config: &Config,
+    probes: Probes,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let url = cluster.url(DATABASE);
@@ -110,7 +126,7 @@ async fn work(
     let address = address.map_err(|error| Failure::internal("the port was lost").because(error))?;
     let guide = Guide::new(address, url, psql, store.phase(), cluster.folder());
     output::line(&guide.text())?;
-    serve::serve(listener, store, config, shutdown).await
+    serve::serve(listener, store, config, probes, shutdown).await
 }
 
 async fn prepare(url: &str, config: &Config) -> Result<Store, Failure> {

@@ -1,6 +1,10 @@
+pub(super) mod ops;
+mod start;
+
 use std::net::SocketAddr;
 
 use clap::Args;
+use partita_server::Probes;
 use partita_store::{DatabaseUrl, StartError, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,11 +26,19 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     let mut config = Config::load(config, Config::default())?;
     config.listen = args.listen.unwrap_or(config.listen);
     let database_url = config.database_url()?;
-    telemetry::start(&config.log)?;
+    let telemetry = telemetry::start(&config.log, &config.trace)?;
     let shutdown = lifecycle::shutdown_signal()?;
     let listener = listen(config.listen, "--listen").await?;
-    let store = open_store(&config, database_url).await?;
-    serve(listener, store, &config, shutdown).await
+    let probes = Probes::default();
+    let _ops = ops::start(&config, &probes, &telemetry).await?;
+    let served = match start::store(&config, &database_url, &probes, &shutdown).await {
+        Ok(Some(store)) => serve(listener, store, &config, probes, shutdown).await,
+        // Told to stop before the database was there.
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    telemetry.flush().await;
+    served
 }
 
 /// Serves on a listener, with maintenance beside it, and closes the store when both are over.
@@ -34,6 +46,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     store: Store,
     config: &Config,
+    probes: Probes,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().unwrap_or(config.listen);
@@ -44,8 +57,13 @@ pub(crate) async fn serve(
         let (store, ending) = (store.clone(), ending.clone());
         async move { store.run_maintenance(&ending).await }
     });
-    let served = partita_server::serve(listener, store.clone(), config.server(), shutdown).await;
+    let observer = tokio::spawn({
+        let (store, ending) = (store.clone(), ending.clone());
+        async move { store.run_observer(&ending).await }
+    });
+    let served = partita_server::serve(listener, store.clone(), config.server(probes), shutdown).await;
     ending.cancel();
+    observer.abort();
     if let Err(error) = maintenance.await {
         tracing::error!(%error, "maintenance was cut off");
     }
@@ -64,14 +82,17 @@ pub(crate) async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListene
 
 /// Opens the store, or says which command makes it ready.
 pub(crate) async fn open_store(config: &Config, database_url: DatabaseUrl) -> Result<Store, Failure> {
-    Store::connect(config.store(database_url)).await.map_err(|error| {
-        let exit = match &error {
-            StartError::Unreachable { .. } => Exit::Unreachable,
-            StartError::Schema(error) => return super::migrate::failure("cannot serve", error),
-            StartError::SchemaBehind { .. } | StartError::SchemaChanged { .. } => Exit::Refused,
-            StartError::LegacyConstraintMissing { .. } | StartError::UnknownPhase { .. } => Exit::Refused,
-            StartError::Contradiction(_) => Exit::Refused,
-        };
-        Failure::new(exit, format!("cannot serve: {error}")).because_of(&error)
-    })
+    Store::connect(config.store(database_url)).await.map_err(|error| refused_start(&error))
+}
+
+fn refused_start(error: &StartError) -> Failure {
+    let exit = match error {
+        StartError::Unreachable { .. } => Exit::Unreachable,
+        StartError::Schema(error) => return super::migrate::failure("cannot serve", error),
+        StartError::SchemaBehind { .. } | StartError::SchemaChanged { .. } => Exit::Refused,
+        StartError::SchemaAhead { .. } => Exit::Refused,
+        StartError::LegacyConstraintMissing { .. } | StartError::UnknownPhase { .. } => Exit::Refused,
+        StartError::Contradiction(_) => Exit::Refused,
+    };
+    Failure::new(exit, format!("cannot serve: {error}")).because_of(error)
 }

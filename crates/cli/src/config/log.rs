@@ -7,6 +7,15 @@ pub(crate) struct LogConfig {
     pub(crate) filter: String,
 }
 
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TraceConfig {
+    /// The collector's address for OTLP over gRPC; none: nowhere.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The part of traces that is exported, of those that begin here, 0 to 1.
+    pub(crate) sample_ratio: f64,
+}
+
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::batch::Verdict;
+use super::figures;
 use super::job::Job;
 use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
@@ -144,7 +145,10 @@ impl Lane {
 
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
         let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
-        self.writer.commit(&appends).await
+        let begun = Instant::now();
+        let outcome = self.writer.commit(&appends).await;
+        figures::note(&appends, begun.elapsed(), &outcome);
+        outcome
     }
 }
 

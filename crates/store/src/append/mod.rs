@@ -4,6 +4,7 @@ mod batch;
 mod cache;
 mod decide;
 mod doubt;
+mod figures;
 mod job;
 mod lane;
 mod load;
@@ -78,6 +79,11 @@ impl Lanes {
         }
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Events that wait in each lane.
+    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
+        self.queues.iter().map(|queue| queue.depth())
     }
 
     fn queue_of(&self, append: &Append) -> &FairQueue<Job> {

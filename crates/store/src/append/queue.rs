@@ -129,6 +129,11 @@ impl<T: Queued> FairQueue<T> {
         self.changed.notify_one();
     }
 
+    /// Events that wait.
+    pub(super) fn depth(&self) -> usize {
+        self.lock().load.events
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         // Nothing in here panics half way; a poisoned lock still guards a whole queue.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)

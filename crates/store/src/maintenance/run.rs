@@ -1,10 +1,11 @@
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use partita_model::TenantId;
 use tokio_util::sync::CancellationToken;
 
 use super::MaintenanceLoop;
 use super::leader::Leader;
+use crate::metrics::{LAST_MAINTENANCE, MAINTENANCE_FAILURES};
 use crate::{ActionKind, PartitionAction};
 
 /// What a run came to.
@@ -27,12 +28,15 @@ impl MaintenanceLoop {
         // An error is logged where it arises; the next run asks again.
         let Ok(tenants) = self.partitions.tenants().await else { return };
         let mut tally = Tally::default();
+        let mut whole = true;
         for tenant in tenants {
             if shutdown.is_cancelled() {
+                whole = false;
                 break;
             }
             if !leader.is_alive().await {
                 tracing::warn!("maintenance lost its session, another process may lead now");
+                whole = false;
                 break;
             }
             self.tenant(&tenant, &mut tally).await;
@@ -42,6 +46,10 @@ impl MaintenanceLoop {
                 tenants.left_out = tally.left_out,
                 "new tenants are not made: partitions.tenants_max is reached"
             );
+        }
+        MAINTENANCE_FAILURES.add(tally.failed as u64, []);
+        if whole {
+            LAST_MAINTENANCE.set(unix_seconds(), []);
         }
         tracing::info!(
             tenants = tally.tenants,
@@ -99,4 +107,8 @@ impl MaintenanceLoop {
             "{message}"
         );
     }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

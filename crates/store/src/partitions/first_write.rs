@@ -10,6 +10,7 @@ use super::admission::Obstacle;
 use super::plan::raised_to;
 use super::{Partitions, integer, is_contention, store_error};
 use crate::StoreError;
+use crate::metrics::{DDL_LOCK_WAITS, FIRST_WRITE_PARTITIONS};
 
 /// How often a step that gave way to another session is tried, each time after a random part of [`RETRY_AFTER`].
 const ATTEMPTS_MAX: u32 = 4;
@@ -53,11 +54,13 @@ impl Partitions {
             match self.make(tenant, wanted).await {
                 Ok(0) => return Ok(()),
                 Ok(created) => {
+                    FIRST_WRITE_PARTITIONS.add(u64::try_from(created).unwrap_or_default(), []);
                     made_on_first_write(tenant, wanted, created, begun.elapsed());
                     return Ok(());
                 }
                 Err(Obstacle::Limit(error)) => return Err(error),
                 Err(Obstacle::Database(error)) if is_contention(&error) && attempt < ATTEMPTS_MAX => {
+                    DDL_LOCK_WAITS.add(1, []);
                     attempt += 1;
                 }
                 Err(Obstacle::Database(error)) => return Err(store_error(&error, Some(tenant))),

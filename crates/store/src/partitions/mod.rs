@@ -26,6 +26,7 @@ pub use self::grace::Restored;
 pub use self::purge::{LegacyPurge, PurgeRequest, PurgeStep};
 pub use self::retention::Retention;
 use crate::append::is_connection_lost;
+use crate::metrics::DDL_LOCK_WAITS;
 use crate::{Forbidding, StoreConfig, StoreError};
 
 /// The partitions of all tenants.
@@ -175,6 +176,11 @@ impl Partitions {
         self.tasks.wait().await;
     }
 
+    /// Months after the current one that have partitions, the least of all tenants; none without tenants.
+    pub(crate) async fn least_months_ahead(&self) -> sqlx::Result<Option<i32>> {
+        sqlx::query_file_scalar!("sql/partitions/find_least_months_ahead.sql").fetch_one(&self.pool).await
+    }
+
     /// A tenant's floor: `None` for a tenant that is not registered.
     async fn floor(&self, tenant: &TenantId) -> sqlx::Result<Option<Option<Timestamp>>> {
         let row = sqlx::query_file!("sql/partitions/find_floor.sql", tenant.as_str());
@@ -209,6 +215,7 @@ fn is_privilege_missing(error: &sqlx::Error) -> bool {
 fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
     match tenant {
         Some(tenant) if is_contention(error) => {
+            DDL_LOCK_WAITS.add(1, []);
             tracing::warn!(%error, %tenant, "partition maintenance gave way to other sessions");
             StoreError::PartitionUnavailable {
                 tenant: tenant.clone(),

@@ -7,10 +7,12 @@ use std::collections::VecDeque;
 
 use partita_model::{Direction, Phase, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
 use sqlx::PgPool;
+use tokio::time::Instant;
 
 use self::page::Page;
 use crate::StoreError;
 use crate::append::is_connection_lost;
+use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
 
 /// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
 /// it: 128 of the largest are 128 MiB.
@@ -39,10 +41,12 @@ pub struct StreamReader {
 impl StreamReader {
     /// Finds the stream.
     pub(crate) async fn open(pool: PgPool, phase: Phase, read: ReadStream) -> Result<Self, StoreError> {
+        let begun = Instant::now();
         let found = match phase {
             Phase::Legacy => page::find_legacy(&pool, &read).await,
             Phase::Dual => page::find_dual(&pool, &read).await,
         };
+        observe("find_stream", begun, found.as_ref().err());
         let Some((head, lived)) = found.map_err(|error| store_error(&error))? else {
             return Err(StoreError::StreamNotFound { stream: read.stream });
         };
@@ -134,10 +138,18 @@ impl StreamReader {
             from.map_or(page::EVER.0, Timestamp::to_datetime),
             to.map_or(page::EVER.1, Timestamp::to_datetime),
         );
-        match self.phase {
+        let begun = Instant::now();
+        let events = match self.phase {
             Phase::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
             Phase::Dual => page.union(&self.pool, &self.read, wanted, self.lived_within(wanted)).await,
+        };
+        observe("read_page", begun, events.as_ref().err());
+        if let (Phase::Dual, Ok(events)) = (self.phase, &events) {
+            // Only what is in the partitioned table has a position.
+            let legacy = events.iter().filter(|event| event.position.is_none()).count();
+            UNION_LEGACY_ROWS.add(legacy as u64, []);
         }
+        events
     }
 
     /// The part of the wanted time that the stream lived through in the partitioned table. `lived` is as old as the
@@ -152,6 +164,17 @@ impl StreamReader {
             None => page::NEVER,
         }
     }
+}
+
+/// Notes how long an operation of the pool took, and how it went.
+pub(crate) fn observe(operation: &'static str, begun: Instant, error: Option<&sqlx::Error>) {
+    let error = match error {
+        None => "",
+        Some(sqlx::Error::PoolTimedOut) => "pool_timeout",
+        Some(error) if is_connection_lost(error) => "unavailable",
+        Some(_) => "database",
+    };
+    DATABASE_DURATION.observe(begun.elapsed().as_secs_f64(), [operation, error]);
 }
 
 /// About what an event occupies in memory.
