@@ -8,6 +8,7 @@ use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommandArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::doctor::DoctorArgs;
+use crate::commands::health::HealthArgs;
 use crate::commands::import::ImportArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::migrate::MigrateArgs;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     /// Print a page of reference, as docs/ has it
     #[command(hide = true)]
     Reference(ReferenceArgs),
+    /// Ask a server how it is; exit code 0 when it serves, else 4
+    Health(WithServer<HealthArgs>),
     /// Measure what a server does: appends and reads under load; leaves its events behind
     Bench(WithServer<BenchArgs>),
     /// Print the completions of a shell

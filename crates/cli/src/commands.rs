@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod man;
 pub(crate) mod migrate;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Verify(with) => verify::run(with.args, &with.server, output.plain()?).await,
         Command::Reference(args) => reference::run(&args),
         Command::Bench(with) => bench::run(with.args, &with.server, output.plain()?).await,
+        Command::Health(with) => health::run(with.args, &with.server, output.plain()?).await,
         Command::Import(with) => import::run(with.args, &with.server, output.plain()?).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -1,5 +1,6 @@
 -- Who this login is, and what it may do beyond serving.
--- Maintenance: a month is made, attached and detached by the owner of the table, or by a function that acts as its owner.
+-- A month is made and attached by the owner of the table, or by a function that acts as its owner; no function can detach it
+-- concurrently, so that takes the owner, or a member of it.
 SELECT
     role.rolname::text AS "name!",
     role.rolsuper AS "is_superuser!",
@@ -10,10 +11,14 @@ SELECT
         OR has_table_privilege('public.event_store_partitioned', 'DELETE')
         OR has_table_privilege('public.event_store_partitioned', 'TRUNCATE')
     ) AS "may_change_events!",
-    (
-        pg_has_role(parent.relowner, 'USAGE')
-        AND has_schema_privilege('event_store_partitions', 'CREATE')
-    ) OR builder.prosecdef AS "may_maintain!",
+    has_function_privilege(builder.oid, 'EXECUTE') AND (
+        builder.prosecdef
+        OR (
+            pg_has_role(parent.relowner, 'USAGE')
+            AND has_schema_privilege('event_store_partitions', 'CREATE')
+        )
+    ) AS "may_make!",
+    pg_has_role(parent.relowner, 'USAGE') AS "may_detach!",
     pg_has_role('pg_read_all_stats', 'USAGE') AS "sees_sessions!"
 FROM pg_catalog.pg_roles AS role
 CROSS JOIN pg_catalog.pg_class AS parent

@@ -20,10 +20,17 @@ pub(super) async fn check_privileges(connection: &mut PgConnection) -> sqlx::Res
 pub(super) async fn check_role(connection: &mut PgConnection, config: &StoreConfig) -> sqlx::Result<Answer> {
     let role = sqlx::query_file!("sql/doctor/find_role.sql").fetch_one(connection).await?;
     let name = &role.name;
-    if config.partitions_v1 && config.maintenance.enabled && !role.may_maintain {
-        let found = format!("\"{name}\" may not make partitions, and maintenance.enabled is on");
-        let fix =
-            "set maintenance.enabled = false, and let the owner's login run `partita partitions maintain`";
+    if config.partitions_v1 && !role.may_make {
+        let found =
+            format!("\"{name}\" may not make partitions: a first write of a tenant or month is refused");
+        let fix = "serve with a login that may: see docs/operations/deploy.md, \"Two logins\"";
+        return Ok(Answer::warn(found, fix));
+    }
+    let detaches = config.maintenance.enabled && config.maintenance.detach;
+    if config.partitions_v1 && detaches && !role.may_detach {
+        let found =
+            format!("\"{name}\" does not own the partitions, and maintenance.enabled is on: nothing expires");
+        let fix = "set maintenance.enabled = false, and let a process with the owner's login maintain";
         return Ok(Answer::warn(found, fix));
     }
     let mut powers = Vec::new();
