@@ -174,7 +174,35 @@ async fn the_maintenance_role_maintains_by_functions_and_as_a_member_of_the_owne
 }
 
 #[tokio::test]
-async fn a_migrator_that_may_not_create_roles_migrates_and_another_database_keeps_its_grants() {
+async fn a_migrator_that_may_not_create_roles_migrates_without_them_and_grants_them_afterwards() {
+    let (database, _cluster) = TestDatabase::in_private_cluster().await;
+    let migrator = database.login_as_owner().await;
+    schema::down(&database.url(), 0).await.unwrap();
+    // What the superuser's migration left behind: the table that knows which migrations ran, and the roles.
+    database
+        .execute(
+            "DROP TABLE event_store_migration; \
+             DROP ROLE event_store_app, event_store_maintenance, event_store_reader",
+        )
+        .await;
+    schema::up(&migrator).await.unwrap();
+    let roles = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'event\\_store\\_%'";
+    assert_eq!(database.scalar::<i64>(roles).await, 0);
+
+    database
+        .execute(
+            "CREATE ROLE event_store_app; CREATE ROLE event_store_maintenance; CREATE ROLE event_store_reader; \
+             SELECT event_store_grant_roles()",
+        )
+        .await;
+    let (url, mut session) = database.login("event_store_app").await;
+    assert_eq!(refused(&mut session, "UPDATE event_store SET user_id = 'x'").await, "42501");
+    let server = serving_as(&database, url).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+}
+
+#[tokio::test]
+async fn databases_of_one_cluster_share_the_roles_and_each_keeps_its_grants() {
     // The other database of the cluster: its roles are in use.
     let other = TestDatabase::new().await;
     let (url, _) = other.login("event_store_app").await;

@@ -107,6 +107,7 @@ impl Partitions {
         .await?;
         Ok(missing + dated.unwrap_or_default())
     }
+
     /// Gives a tenant without events its floor; one that has some gets it by maintenance.
     async fn begin_floor(&self, tenant: &TenantId, floor: Timestamp) -> sqlx::Result<()> {
         sqlx::query_file!("sql/partitions/begin_floor.sql", tenant.as_str(), floor.to_datetime())

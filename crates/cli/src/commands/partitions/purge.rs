@@ -105,8 +105,14 @@ fn print(summary: &PurgeSummary, tenants: &[TenantDocument]) -> Result<(), Failu
     if delete_triggers.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = delete_triggers.iter().map(|name| output::cell(name)).collect();
-    output::line(&format!("triggers that may forbid it: {}", names.join(", ")))
+    output::line("triggers that may forbid it; before --execute, for as long as it takes:")?;
+    delete_triggers.iter().try_for_each(|name| output::line(&switched("DISABLE", name)))?;
+    output::line("and afterwards:")?;
+    delete_triggers.iter().try_for_each(|name| output::line(&switched("ENABLE", name)))
+}
+
+fn switched(verb: &str, trigger: &str) -> String {
+    format!("  ALTER TABLE public.event_store {verb} TRIGGER \"{}\";", trigger.replace('"', "\"\""))
 }
 
 fn row(tenant: &TenantDocument) -> Vec<String> {
