@@ -55,6 +55,7 @@ mod tampering;
 mod tenant_limit;
 mod tenant_rate;
 mod tenants;
+mod trace_context;
 mod two_servers;
 mod verify_chain;
 mod version_conflict;

@@ -19,7 +19,7 @@ fn identity(name: &str) -> CertificateIdentity {
 
 async fn serve(database: &TestDatabase, authority: &Authority) -> TestServer {
     let tls = authority.write(&authority.server(), authority);
-    let mode = AuthMode::Mtls(vec![identity(ORDERS), identity("CN=billing")]);
+    let mode = AuthMode::Mtls(vec![identity(ORDERS), identity("CN=billing"), identity("CN=billing,O=Acme")]);
     TestServer::start_configured(
         database,
         |config| config.partitions_v1 = true,
@@ -54,7 +54,8 @@ async fn a_certificate_of_nobody_or_none_or_of_another_authority_opens_nothing()
     let (database, authority) = (TestDatabase::new().await, Authority::new());
     let server = serve(&database, &authority).await;
     let nobody = authority.client(Some("spiffe://acme.example/stranger"), "stranger");
-    for client in [Some(&nobody), None] {
+    let disguised = authority.client(None, "billing,O=Acme");
+    for client in [Some(&nobody), Some(&disguised), None] {
         let refused = append(&server, authority.connection(&server, client), "acme").await.unwrap_err();
         let refused = Refusal::from(refused);
         assert_eq!((refused.code, refused.reason.as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));

@@ -4,6 +4,7 @@ mod tenants;
 
 use std::time::Duration;
 
+use partita_model::limits::ID_CHARS_MAX;
 use tonic::codegen::http::Extensions;
 
 pub(crate) use self::tenants::Pass;
@@ -72,7 +73,9 @@ fn covered(extensions: &Extensions, tenant_id: &str) -> Result<(), Denied> {
     if caller(extensions)?.covers(tenant_id) {
         return Ok(());
     }
-    Err(audited(extensions, Denied::Tenant(tenant_id.to_owned())))
+    // As sent, it may be as long as a message.
+    let told = tenant_id.chars().take(ID_CHARS_MAX).collect();
+    Err(audited(extensions, Denied::Tenant(told)))
 }
 
 /// Writes down who wanted what; the span around says by which call.

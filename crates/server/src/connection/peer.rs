@@ -1,6 +1,7 @@
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
+use x509_parser::x509::X509Name;
 
 /// Who is at the other end of a connection, as far as a certificate that was found to be genuine says.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +19,7 @@ impl Peer {
         let mut names: Vec<String> = general
             .filter_map(|name| if let GeneralName::URI(uri) = name { Some((*uri).to_owned()) } else { None })
             .collect();
-        names.push(subject(parsed.subject()));
+        names.extend(subject(parsed.subject()));
         Self { names }
     }
 
@@ -28,7 +29,11 @@ impl Peer {
     }
 }
 
-/// A subject as RFC 4514 writes it but for the order, which is that of the certificate: `CN=orders,O=Acme`.
-fn subject(name: &x509_parser::x509::X509Name<'_>) -> String {
-    name.to_string().replace(", ", ",")
+/// A subject as RFC 4514 writes it but for the order, which is that of the certificate: `CN=orders,O=Acme`. None where a
+/// part of it holds what parts are told apart by: it could pass for another.
+fn subject(name: &X509Name<'_>) -> Option<String> {
+    let plain = |text: &str| !text.contains([',', '+', '=', ';', '"', '\\', '<', '>', '#']);
+    let all_plain = name.iter_attributes().all(|part| part.as_str().is_ok_and(plain));
+    let subject = name.to_string().replace(", ", ",");
+    (all_plain && !subject.is_empty()).then_some(subject)
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use partita_model::limits::ID_CHARS_MAX;
 use partita_store::metrics::SHED;
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ impl TenantLoads {
 
     /// Opens a call.
     pub(super) fn enter(&self, tenant_id: &str) -> Result<Pass, Denied> {
-        if self.0.calls_max == 0 && self.0.rate == 0.0 {
+        if is_no_tenant(tenant_id) || (self.0.calls_max == 0 && self.0.rate == 0.0) {
             return Ok(Pass::default());
         }
         let mut tenants = self.lock();
@@ -54,7 +55,7 @@ impl TenantLoads {
 
     /// Counts a call that is not kept open.
     pub(super) fn spend(&self, tenant_id: &str) -> Result<(), Denied> {
-        if self.0.rate == 0.0 {
+        if is_no_tenant(tenant_id) || self.0.rate == 0.0 {
             return Ok(());
         }
         let mut tenants = self.lock();
@@ -93,6 +94,11 @@ impl Loads {
         load.saved -= 1.0;
         Ok(())
     }
+}
+
+/// Whether it is longer than any tenant's id: its call will be refused for that, and must not be remembered.
+fn is_no_tenant(tenant_id: &str) -> bool {
+    tenant_id.len() > ID_CHARS_MAX * 4
 }
 
 impl Drop for Pass {
