@@ -25,10 +25,12 @@
 )]
 
 mod append;
+mod authority;
 mod database;
 mod foreign;
 mod hold;
 mod instant;
+mod issuer;
 mod login;
 mod maintenance;
 mod ops;
@@ -42,10 +44,12 @@ mod verify;
 mod wait;
 
 pub use append::{AppendCall, any, exact, no_stream, standing_at, stream_exists};
+pub use authority::{Authority, Issued};
 pub use database::TestDatabase;
 pub use foreign::ForeignEvent;
 pub use hold::TenantHold;
 pub use instant::{at, month, months};
+pub use issuer::Issuer;
 pub use maintenance::Maintenance;
 pub use ops::{Ops, metric};
 pub use proxy::{Cut, Proxy, Statement};

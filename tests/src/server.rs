@@ -17,6 +17,7 @@ use crate::ops::recorder;
 /// its own. Several may serve one database. Dropped, it stops serving; [`stop`](Self::stop) waits for the end.
 pub struct TestServer {
     store: Store,
+    address: SocketAddr,
     channel: Channel,
     shutdown: DropGuard,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -64,7 +65,12 @@ impl TestServer {
         change_server(&mut server_config);
         let served = serve(listener, store.clone(), server_config, shutdown.clone());
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Self { store, channel, shutdown: shutdown.drop_guard(), serving: tokio::spawn(served) }
+        Self { store, address, channel, shutdown: shutdown.drop_guard(), serving: tokio::spawn(served) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A connection for clients of other services.
@@ -91,7 +97,7 @@ impl TestServer {
 
     /// Shuts down as a process does: drains, then closes its connections to the database.
     pub async fn stop(self) {
-        let Self { store, shutdown, serving, channel: _ } = self;
+        let Self { store, shutdown, serving, address: _, channel: _ } = self;
         drop(shutdown);
         serving.await.unwrap().unwrap();
         store.close().await;

@@ -1,6 +1,6 @@
 //! Databases that a process must not serve: it says what is wrong and what mends it.
 
-use partita_store::{DatabaseUrl, StartError, Store, StoreConfig, schema};
+use partita_store::{DatabaseUrl, SCHEMA_NEWER_MAX, StartError, Store, StoreConfig, schema};
 use partita_tests::{TestDatabase, TestServer};
 
 async fn refused(database: &TestDatabase, partitions: bool) -> StartError {
@@ -84,6 +84,15 @@ async fn a_schema_that_is_behind_or_changed_is_refused_and_a_newer_one_is_not() 
         )
         .await;
     TestServer::start(&database, true).await;
+    database
+        .execute(format!(
+            "INSERT INTO event_store_migration (version, description, success, checksum, execution_time) \
+             SELECT 9999 + n, 'of a much newer release', true, '\\x00', 0 FROM generate_series(1, {SCHEMA_NEWER_MAX}) n"
+        ))
+        .await;
+    let error = refused(&database, true).await;
+    assert!(matches!(error, StartError::SchemaAhead { newer } if newer == SCHEMA_NEWER_MAX + 1), "{error:?}");
+    database.execute("DELETE FROM event_store_migration WHERE version > 9999").await;
     database.execute("UPDATE event_store_migration SET checksum = '\\x00' WHERE version = 2").await;
     let error = refused(&database, true).await;
     assert!(matches!(error, StartError::SchemaChanged { version: 2 }), "{error:?}");

@@ -2,12 +2,14 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::client::ServerArgs;
 use crate::commands::append::AppendArgs;
 use crate::commands::bench::BenchArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommandArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::doctor::DoctorArgs;
+use crate::commands::errors::ErrorsArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::import::ImportArgs;
 use crate::commands::man::ManArgs;
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Verify(WithServer<VerifyArgs>),
     /// Append the events of a file of JSON lines, through a server
     Import(WithServer<ImportArgs>),
+    /// Explain the reasons of errors, or one of them
+    Errors(ErrorsArgs),
     /// Print a page of reference, as docs/ has it
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -97,15 +101,8 @@ pub(crate) struct WithConfig<A: Args> {
 /// A command that is a client.
 #[derive(Debug, Args)]
 pub(crate) struct WithServer<A: Args> {
-    /// The server to talk to
-    #[arg(
-        long,
-        env = "PARTITA_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:50051",
-        global = true
-    )]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) args: A,
 }
@@ -126,7 +123,7 @@ mod tests {
         let line = ["partita", "partitions", "list", "--server", "http://db:1", "-o", "json"];
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!(cli.output, Output::Json);
-        assert!(matches!(cli.command, Command::Partitions(with) if with.server == "http://db:1"));
+        assert!(matches!(cli.command, Command::Partitions(with) if with.server.url == "http://db:1"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What all client commands share: the connection, the audit context, times on the wire.
 
+mod connect;
 mod status;
 
 use std::time::Duration;
@@ -9,35 +10,14 @@ use partita_model::Timestamp;
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_proto::v1::{AppendRequest, AuditContext};
-use tonic::transport::{Channel, Endpoint};
 
+pub(crate) use self::connect::{Channel, ServerArgs, connect};
 pub(crate) use self::status::{Refusal, failure};
-use crate::failure::{Exit, Failure};
 
-/// A server that does not take a connection within this time is told as not reachable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An append gets this long. The server knows it too: what it has not begun by then is certainly not recorded.
 const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 /// A batch of a read may hold one event of 1 MiB, which jsonb prints with more white space than was sent.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Connects to a server.
-///
-/// # Errors
-/// When the URL is none, or nobody answers.
-pub(crate) async fn connect(server: &str) -> Result<Channel, Failure> {
-    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|error| {
-        let failure = Failure::usage(format!("--server `{server}` is not a URL")).because(error);
-        failure.next("write it as http://host:port")
-    })?;
-    let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-    connected.map_err(|error| {
-        let failure = Failure::new(Exit::Unreachable, format!("cannot reach the server at {server}"));
-        failure
-            .because_of(&error)
-            .next("start one with `partita dev` or `partita serve`, or name another with --server")
-    })
-}
 
 /// The client for appends and reads.
 pub(crate) fn events(channel: Channel) -> EventStoreServiceClient<Channel> {

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod errors;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod man;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Read(with) => read::run(with.args, &with.server, output.plain()?).await,
         Command::Recorded(with) => recorded::run(with.args, &with.server, output.plain()?).await,
         Command::Verify(with) => verify::run(with.args, &with.server, output.plain()?).await,
+        Command::Errors(args) => errors::run(&args, output.plain()?),
         Command::Reference(args) => reference::run(&args),
         Command::Bench(with) => bench::run(with.args, &with.server, output.plain()?).await,
         Command::Health(with) => health::run(with.args, &with.server, output.plain()?).await,

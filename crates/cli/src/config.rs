@@ -7,6 +7,7 @@ mod key;
 mod layers;
 mod log;
 mod reader;
+mod security;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use clap::Args;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
-use partita_server::{Probes, ServerConfig};
+use partita_server::{LimitConfig, Probes, ServerConfig};
 use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::key::{Key, Shape};
 pub(crate) use self::log::{LogConfig, LogFormat, TraceConfig};
 use self::reader::Reader;
+use self::security::SecurityConfig;
 use crate::failure::Failure;
 
 /// Where configuration comes from besides the environment.
@@ -59,6 +61,10 @@ pub(crate) struct Config {
     pub(crate) new_tenants_per_minute: u32,
     /// How appends are queued and batched.
     pub(crate) lanes: LaneConfig,
+    /// How much is done at once.
+    pub(crate) limits: LimitConfig,
+    /// Who may call.
+    pub(crate) security: SecurityConfig,
     /// What is done for partitions without being asked for.
     pub(crate) maintenance: MaintenanceConfig,
     /// Address of probes and metrics; none: no such port.
@@ -85,6 +91,8 @@ impl Default for Config {
             tenants_max: 500,
             new_tenants_per_minute: 60,
             lanes: LaneConfig::default(),
+            limits: LimitConfig::default(),
+            security: SecurityConfig::default(),
             maintenance: MaintenanceConfig::default(),
             ops_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))),
             shutdown_notice: Duration::from_secs(5),
@@ -183,6 +191,8 @@ impl Config {
                     lanes.tenant_queue_events_max,
                 ),
             },
+            limits: read_limits(reader, &defaults.limits),
+            security: SecurityConfig::read(reader, defaults.security),
             maintenance: read_maintenance(reader, defaults.maintenance),
             ops_listen: reader
                 .take("ops.listen", "an address with a port, such as 0.0.0.0:9464, or off", |text| match text
@@ -233,14 +243,20 @@ impl Config {
         DatabaseUrl::parse(url).map_err(|error| Failure::usage("database.url is no such URL").because(error))
     }
 
-    /// The server's part.
-    pub(crate) fn server(&self, probes: Probes) -> ServerConfig {
-        ServerConfig {
+    /// The server's part, on the address that it will listen on.
+    ///
+    /// # Errors
+    /// When keys that belong together are not all there, or everybody would be let in from everywhere.
+    pub(crate) fn server(&self, listen: SocketAddr, probes: Probes) -> Result<ServerConfig, Failure> {
+        Ok(ServerConfig {
             shutdown_notice: self.shutdown_notice,
             drain_timeout: self.drain_timeout,
+            limits: self.limits.clone(),
+            auth: self.security.auth(listen)?,
+            tls: self.security.tls()?,
             probes,
             ..ServerConfig::default()
-        }
+        })
     }
 
     /// The store's part.
@@ -256,6 +272,20 @@ impl Config {
             lanes: self.lanes,
             maintenance: self.maintenance,
         }
+    }
+}
+
+/// The part of the list that is about limits.
+fn read_limits(reader: &mut Reader, defaults: &LimitConfig) -> LimitConfig {
+    LimitConfig {
+        calls_max: reader.number("limits.calls_max", 1..=1_000_000, defaults.calls_max),
+        tenant_calls_max: reader.number("limits.tenant_calls_max", 0..=1_000_000, defaults.tenant_calls_max),
+        tenant_calls_per_second: reader.number(
+            "limits.tenant_calls_per_second",
+            0..=1_000_000,
+            defaults.tenant_calls_per_second,
+        ),
+        stream_idle: reader.seconds("limits.stream_idle_seconds", 10..=86_400, defaults.stream_idle),
     }
 }
 

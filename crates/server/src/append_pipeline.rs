@@ -9,13 +9,15 @@ use partita_proto::v1::append_pipeline_response::Result as Answer;
 use partita_store::{Store, StoreError};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::codegen::http::Extensions;
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::{Instrument, Span};
 
 use crate::deadline::CallDeadline;
+use crate::gate::Gate;
 use crate::pipeline_queue::{Pending, PipelineQueue, StreamKey};
 use crate::service::Messages;
-use crate::status::{append_failure, append_overdue, overdue, refuse};
+use crate::status::{append_denied, append_failure, append_overdue, overdue, refuse, too_long};
 use crate::trace::CallTrace;
 
 /// Appends what comes in, many at a time, and answers each as soon as it is settled.
@@ -25,6 +27,7 @@ use crate::trace::CallTrace;
 /// back what still waits.
 pub(crate) fn append_pipeline(
     store: &Store,
+    gate: &Gate,
     append_timeout: Duration,
     shutdown: &CancellationToken,
     request: Request<Streaming<v1::AppendPipelineRequest>>,
@@ -32,6 +35,8 @@ pub(crate) fn append_pipeline(
     let deadline = CallDeadline::of(request.extensions()).map(|deadline| deadline.at());
     let pipeline = Pipeline {
         store: store.clone(),
+        gate: gate.clone(),
+        extensions: request.extensions().clone(),
         append_timeout,
         shutdown: shutdown.clone(),
         deadline,
@@ -52,6 +57,9 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Settled> + Send>>>;
 /// What is left of a call.
 struct Pipeline {
     store: Store,
+    gate: Gate,
+    /// Of the call: whose it is.
+    extensions: Extensions,
     append_timeout: Duration,
     shutdown: CancellationToken,
     deadline: Option<Instant>,
@@ -116,6 +124,7 @@ impl Pipeline {
             request = self.requests.message(), if reading && has_room => match request {
                 Ok(Some(request)) => Event::Received(request),
                 Ok(None) => Event::Closed(Ok(())),
+                Err(status) if status.code() == Code::OutOfRange => Event::Closed(Err(too_long())),
                 Err(status) => Event::Closed(Err(status)),
             },
         }
@@ -126,6 +135,10 @@ impl Pipeline {
         let v1::AppendPipelineRequest { sequence, append } = request;
         // Without an append nothing of it is there: each of its required fields is named.
         let mut append = append.unwrap_or_default();
+        if let Err(denied) = self.gate.append(&self.extensions, &append.tenant_id) {
+            let failure = append_denied(&denied);
+            return Some(v1::AppendPipelineResponse { sequence, result: Some(Answer::Failure(failure)) });
+        }
         self.trace.keep_in(append.context.as_mut());
         match Append::parse(append.into()) {
             Ok(append) => {

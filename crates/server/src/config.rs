@@ -4,12 +4,15 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 
+use crate::auth::{AuthConfig, AuthLayer, Authenticator};
 use crate::deadline::DeadlineLayer;
 use crate::limits::{
     CONCURRENT_STREAMS_MAX, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
     LOCAL_ERROR_RESETS_MAX,
 };
 use crate::ops::{FiguresLayer, Probes};
+use crate::shed::ShedLayer;
+use crate::tls::TlsConfig;
 use crate::trace;
 
 /// What an operator may tune of the service; the fixed limits stand in [`crate::limits`].
@@ -23,6 +26,12 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// How often the database is asked whether it answers, for `grpc.health.v1`. Default: 3 s.
     pub ping_interval: Duration,
+    /// How much is done at once.
+    pub limits: LimitConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// Certificates; none: calls come in without TLS.
+    pub tls: Option<TlsConfig>,
     /// Where the state of this process is told to probes over HTTP as well.
     pub probes: Probes,
 }
@@ -34,7 +43,34 @@ impl Default for ServerConfig {
             shutdown_notice: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(3),
+            limits: LimitConfig::default(),
+            auth: AuthConfig::default(),
+            tls: None,
             probes: Probes::default(),
+        }
+    }
+}
+
+/// How much one process does at once, and one tenant in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitConfig {
+    /// Most calls that are open in the process, health excepted. Default: 4,096.
+    pub calls_max: usize,
+    /// Most calls that are open of a tenant, 0: no limit. Default: 1,024.
+    pub tenant_calls_max: u32,
+    /// Most calls of a tenant a second, each append of a pipeline counted, 0: no limit. Default: 0.
+    pub tenant_calls_per_second: u32,
+    /// How long a client may take nothing of a streaming answer before it is ended. Default: 5 minutes.
+    pub stream_idle: Duration,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            calls_max: 4_096,
+            tenant_calls_max: 1_024,
+            tenant_calls_per_second: 0,
+            stream_idle: Duration::from_mins(5),
         }
     }
 }
@@ -44,10 +80,10 @@ pub(crate) type Transport = Server<Layers>;
 /// The transport with its services.
 pub(crate) type Routes = Router<Layers>;
 /// The layer of figures is the outermost: it measures what all others do.
-type Layers = Stack<DeadlineLayer, Stack<FiguresLayer, Identity>>;
+type Layers = Stack<AuthLayer, Stack<ShedLayer, Stack<DeadlineLayer, Stack<FiguresLayer, Identity>>>>;
 
-/// A transport within the limits, with one span a call.
-pub(crate) fn transport() -> Transport {
+/// A transport within the limits, with one span a call, for callers with a credential.
+pub(crate) fn transport(config: &ServerConfig, authenticator: Authenticator) -> Transport {
     Server::builder()
         .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
         .http2_max_local_error_reset_streams(Some(LOCAL_ERROR_RESETS_MAX))
@@ -58,4 +94,6 @@ pub(crate) fn transport() -> Transport {
         // The first is the outermost.
         .layer(FiguresLayer)
         .layer(DeadlineLayer)
+        .layer(ShedLayer::new(config.limits.calls_max))
+        .layer(AuthLayer::new(authenticator))
 }

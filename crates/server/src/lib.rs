@@ -6,10 +6,12 @@
 mod append;
 mod append_pipeline;
 mod append_streams;
+pub mod auth;
 mod check_partitions;
 mod config;
 mod connection;
 mod deadline;
+mod gate;
 mod get_append_result;
 mod health;
 pub mod limits;
@@ -26,10 +28,14 @@ mod serve;
 mod service;
 mod set_legal_hold;
 mod set_retention;
+mod shed;
 mod status;
+mod tls;
 mod trace;
 mod verify_chain;
+mod watch;
 
-pub use config::ServerConfig;
+pub use config::{LimitConfig, ServerConfig};
 pub use ops::{ProbeState, Probes, serve_ops};
 pub use serve::{ServeError, serve};
+pub use tls::{TlsConfig, TlsError};

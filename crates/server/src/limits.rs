@@ -21,6 +21,22 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// not pass by asking again at once.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a client may take to agree on TLS.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most clients that are about to agree on TLS. Others wait to be accepted.
+pub const HANDSHAKES_MAX: usize = 256;
+/// How often the files of certificates are looked at.
+pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long keys of tokens may take to come from their URL.
+pub const KEY_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest JWK set, in bytes.
+pub const KEY_SET_BYTES_MAX: usize = 1024 * 1024;
+
+/// When a caller that was turned away for the sake of a limit should come back.
+pub const SHED_RETRY_AFTER: Duration = Duration::from_millis(250);
+/// Tenants whose load is remembered although they do nothing now.
+pub const TENANT_LOADS_KEPT: usize = 4_096;
+
 /// Size at which a message of a read is full, in bytes. A larger event has a message of its own.
 pub const READ_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most events in one message of a read.

@@ -36,7 +36,19 @@ pub(crate) fn decode(filter: &str, token: &str) -> Result<PageKey, String> {
     })
 }
 
+/// The tenant that a token leads to, whatever filter it was handed out for; none where it is no token.
+pub(crate) fn tenant(token: &str) -> Option<String> {
+    let (_, key) = read(token)?;
+    Some(key.tenant_id)
+}
+
 fn parse(filter: &str, token: &str) -> Option<PageKey> {
+    let (of, key) = read(token)?;
+    (of == filter.as_bytes()).then_some(key)
+}
+
+/// The filter and the place of a token.
+fn read(token: &str) -> Option<(Vec<u8>, PageKey)> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (&layout, rest) = bytes.split_first()?;
     let (&seconds, rest) = rest.split_first_chunk()?;
@@ -45,7 +57,7 @@ fn parse(filter: &str, token: &str) -> Option<PageKey> {
     let (tenant, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(tenant_bytes)))?;
     let (&name_bytes, rest) = rest.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(name_bytes)))?;
-    if layout != LAYOUT || rest != filter.as_bytes() {
+    if layout != LAYOUT {
         return None;
     }
     let tenant = TenantId::parse(String::from_utf8(tenant.to_vec()).ok()?).ok()?;
@@ -53,7 +65,8 @@ fn parse(filter: &str, token: &str) -> Option<PageKey> {
     let partition_name = String::from_utf8(name.to_vec()).ok()?;
     // No name holds it, and PostgreSQL cannot be sent it.
     let partition_name = Some(partition_name).filter(|name| !name.contains('\0'))?;
-    Some(PageKey { tenant_id: tenant.as_str().to_owned(), range_start, partition_name })
+    let key = PageKey { tenant_id: tenant.as_str().to_owned(), range_start, partition_name };
+    Some((rest.to_vec(), key))
 }
 
 #[cfg(test)]

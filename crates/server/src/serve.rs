@@ -1,4 +1,5 @@
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use partita_store::Store;
@@ -6,10 +7,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_reflection::server::Builder as Reflection;
 
+use crate::auth::{Authenticator, KeyError};
 use crate::config::{Routes, ServerConfig, transport};
 use crate::connection::{Connection, incoming};
+use crate::gate::Gate;
 use crate::health::Health;
 use crate::service::{event_store_service, partition_admin_service};
+use crate::tls::{Tls, TlsError};
 
 /// Why the service could not run.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +21,12 @@ pub enum ServeError {
     /// The contract that was built into the binary cannot be read: the build is broken.
     #[error("the built-in description of the API cannot be read: build the binary again")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The keys of tokens cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The HTTP/2 transport failed as a whole; a single connection's failure never comes here.
     #[error("the gRPC transport failed: start the service again")]
     Transport(#[from] tonic::transport::Error),
@@ -43,21 +53,25 @@ pub async fn serve(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let health = Health::new(reporter, config.probes.clone()).await;
     let stop = CancellationToken::new();
-    let routes = transport()
+    let gate = Gate::new(&config.limits);
+    let authenticator = Authenticator::open(&config.auth).await?;
+    let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
+    let routes = transport(&config, authenticator)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(event_store_service(&store, &config, &stop))
-        .add_service(partition_admin_service(&store, &stop));
+        .add_service(event_store_service(&store, &config, &gate, &stop))
+        .add_service(partition_admin_service(&store, &gate, &stop));
 
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
-    let connections = incoming(listener, cut.clone());
+    let connections = incoming(listener, tls.clone(), cut.clone());
     let mut serving = pin!(run(routes, connections, stop.clone()));
 
     tokio::select! {
         served = &mut serving => return served,
         () = health.follow(&store, config.ping_interval) => {}
+        () = follow(tls.as_deref()) => {}
         () = shutdown.cancelled() => {}
     }
     tracing::info!(
@@ -81,6 +95,14 @@ pub async fn serve(
     tracing::warn!("drain timeout passed, cutting the connections that are still open");
     cut.cancel();
     serving.await
+}
+
+/// Keeps the certificates up to date; never ends.
+async fn follow(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn run(

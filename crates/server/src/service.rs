@@ -20,16 +20,20 @@ use crate::append_pipeline::append_pipeline;
 use crate::append_streams::append_streams;
 use crate::check_partitions::check_partitions;
 use crate::config::ServerConfig;
+use crate::gate::{Gate, Pass};
 use crate::get_append_result::get_append_result;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::list_partitions::list_partitions;
 use crate::maintain_partitions::maintain_partitions;
+use crate::page_token;
 use crate::purge_legacy::purge_legacy;
 use crate::read_stream::read_stream;
 use crate::restore_partition::restore_partition;
 use crate::set_legal_hold::set_legal_hold;
 use crate::set_retention::set_retention;
+use crate::status::deny;
 use crate::verify_chain::verify_chain;
+use crate::watch::watched;
 
 /// The messages of a streaming answer. The next one is made when the connection has room for it, so that a slow
 /// reader slows the work down instead of filling memory.
@@ -39,10 +43,11 @@ pub(crate) type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Sen
 pub(crate) fn event_store_service(
     store: &Store,
     config: &ServerConfig,
+    gate: &Gate,
     shutdown: &CancellationToken,
 ) -> EventStoreServiceServer<impl EventStoreService + use<>> {
-    let (store, config, shutdown) = (store.clone(), config.clone(), shutdown.clone());
-    EventStoreServiceServer::new(EventStore { store, config, shutdown })
+    let (store, config, gate, shutdown) = (store.clone(), config.clone(), gate.clone(), shutdown.clone());
+    EventStoreServiceServer::new(EventStore { store, config, gate, shutdown })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -50,9 +55,11 @@ pub(crate) fn event_store_service(
 /// The partition admin service over `store`; its runs end early once `shutdown` is cancelled.
 pub(crate) fn partition_admin_service(
     store: &Store,
+    gate: &Gate,
     shutdown: &CancellationToken,
 ) -> PartitionAdminServiceServer<impl PartitionAdminService + use<>> {
-    PartitionAdminServiceServer::new(PartitionAdmin { store: store.clone(), shutdown: shutdown.clone() })
+    let (store, gate, shutdown) = (store.clone(), gate.clone(), shutdown.clone());
+    PartitionAdminServiceServer::new(PartitionAdmin { store, gate, shutdown })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -60,12 +67,23 @@ pub(crate) fn partition_admin_service(
 struct EventStore {
     store: Store,
     config: ServerConfig,
+    gate: Gate,
     shutdown: CancellationToken,
+}
+
+impl EventStore {
+    /// Checks what the caller may, before the request is looked at; the call is open until the pass is dropped.
+    /// **Invariant:** every call begins with it, or passes its messages through the gate one by one.
+    fn let_in<T>(&self, request: &Request<T>, tenant_id: impl FnOnce(&T) -> &String) -> Result<Pass, Status> {
+        let passed = self.gate.call(request.extensions(), tenant_id(request.get_ref()));
+        passed.map_err(|denied| deny(&denied))
+    }
 }
 
 #[tonic::async_trait]
 impl EventStoreService for EventStore {
     async fn append(&self, request: Request<AppendRequest>) -> Result<Response<AppendResponse>, Status> {
+        let _open = self.let_in(&request, |message| &message.tenant_id)?;
         append(&self.store, self.config.append_timeout, request).await
     }
 
@@ -73,6 +91,7 @@ impl EventStoreService for EventStore {
         &self,
         request: Request<AppendStreamsRequest>,
     ) -> Result<Response<AppendStreamsResponse>, Status> {
+        let _open = self.let_in(&request, |message| &message.tenant_id)?;
         append_streams(&self.store, self.config.append_timeout, request).await
     }
 
@@ -82,13 +101,14 @@ impl EventStoreService for EventStore {
         &self,
         request: Request<Streaming<AppendPipelineRequest>>,
     ) -> Result<Response<Messages<AppendPipelineResponse>>, Status> {
-        Ok(append_pipeline(&self.store, self.config.append_timeout, &self.shutdown, request))
+        Ok(append_pipeline(&self.store, &self.gate, self.config.append_timeout, &self.shutdown, request))
     }
 
     async fn get_append_result(
         &self,
         request: Request<GetAppendResultRequest>,
     ) -> Result<Response<GetAppendResultResponse>, Status> {
+        let _open = self.let_in(&request, |message| &message.tenant_id)?;
         get_append_result(&self.store, request).await
     }
 
@@ -98,13 +118,29 @@ impl EventStoreService for EventStore {
         &self,
         request: Request<ReadStreamRequest>,
     ) -> Result<Response<Messages<ReadStreamResponse>>, Status> {
-        read_stream(&self.store, request).await
+        let open = self.let_in(&request, |message| &message.tenant_id)?;
+        let answer = read_stream(&self.store, request).await?;
+        Ok(answer.map(|messages| watched(messages, open, self.config.limits.stream_idle)))
     }
 }
 
 struct PartitionAdmin {
     store: Store,
+    gate: Gate,
     shutdown: CancellationToken,
+}
+
+impl PartitionAdmin {
+    /// Checks that the caller may administer the tenant, or all of them where it names none. **Invariant:** every call begins
+    /// with it.
+    fn let_in<'a, T>(
+        &self,
+        request: &'a Request<T>,
+        tenant_id: impl FnOnce(&'a T) -> &'a String,
+    ) -> Result<(), Status> {
+        let passed = self.gate.admin(request.extensions(), tenant_id(request.get_ref()));
+        passed.map_err(|denied| deny(&denied))
+    }
 }
 
 #[tonic::async_trait]
@@ -115,6 +151,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<MaintainPartitionsRequest>,
     ) -> Result<Response<Messages<MaintainPartitionsResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         maintain_partitions(&self.store, &self.shutdown, request).await
     }
 
@@ -122,6 +159,11 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<ListPartitionsRequest>,
     ) -> Result<Response<ListPartitionsResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        // A token leads to a tenant as well.
+        if let Some(tenant) = page_token::tenant(&request.get_ref().page_token) {
+            self.let_in(&request, |_| &tenant)?;
+        }
         list_partitions(&self.store, request).await
     }
 
@@ -129,6 +171,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<RestorePartitionRequest>,
     ) -> Result<Response<RestorePartitionResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         restore_partition(&self.store, request).await
     }
 
@@ -138,6 +181,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<CheckPartitionsRequest>,
     ) -> Result<Response<Messages<CheckPartitionsResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         check_partitions(&self.store, request).await
     }
 
@@ -145,6 +189,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<SetRetentionRequest>,
     ) -> Result<Response<SetRetentionResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         set_retention(&self.store, request).await
     }
 
@@ -152,6 +197,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<SetLegalHoldRequest>,
     ) -> Result<Response<SetLegalHoldResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         set_legal_hold(&self.store, request).await
     }
 
@@ -161,6 +207,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<PurgeLegacyRequest>,
     ) -> Result<Response<Messages<PurgeLegacyResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         purge_legacy(&self.store, &self.shutdown, request).await
     }
 
@@ -170,6 +217,7 @@ impl PartitionAdminService for PartitionAdmin {
         &self,
         request: Request<VerifyChainRequest>,
     ) -> Result<Response<Messages<VerifyChainResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
         verify_chain(&self.store, &self.shutdown, request).await
     }
 }

@@ -11,7 +11,11 @@ use partita_store::{Forbidding, StoreError, VersionConflict};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
-use crate::limits::{STATUS_DETAILS_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX};
+use crate::auth::ADMIN_ROLE;
+use crate::gate::Denied;
+use crate::limits::{
+    MESSAGE_BYTES_MAX, STATUS_DETAILS_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX, VIOLATION_BYTES_MAX,
+};
 
 /// The `domain` of every `google.rpc.ErrorInfo`: with it a reason is unique among all services.
 const DOMAIN: &str = "partita.v1";
@@ -29,6 +33,22 @@ pub(crate) fn overdue() -> Status {
     status(explanation, "the deadline passed before the call was done: allow more time")
 }
 
+/// The end of a streaming answer whose client took nothing for too long.
+pub(crate) fn idle() -> Status {
+    let explanation = Explanation::of(ErrorReason::DeadlineExceeded);
+    status(explanation, "nothing was taken of the answer for too long: read on from where it ended")
+}
+
+/// The answer to a message that is longer than is read; the transport's own has no reason.
+pub(crate) fn too_long() -> Status {
+    let message = format!(
+        "the message is longer than {MESSAGE_BYTES_MAX} bytes, nothing of it was read: send less at once"
+    );
+    let violations = vec![FieldViolation::new("", &message)];
+    let explanation = Explanation { violations, ..Explanation::of(ErrorReason::InvalidArgument) };
+    status(Explanation { code: Code::OutOfRange, ..explanation }, &message)
+}
+
 /// The answer to an append whose deadline passed after the store had taken it: the code says what happened, the
 /// reason what the caller may assume.
 pub(crate) fn append_overdue() -> Status {
@@ -38,6 +58,23 @@ pub(crate) fn append_overdue() -> Status {
     status(Explanation { code: Code::DeadlineExceeded, ..explanation }, message)
 }
 
+/// The answer to a call without a valid credential.
+pub(crate) fn unauthenticated(why: &str) -> Status {
+    status(Explanation::of(ErrorReason::Unauthenticated), why)
+}
+
+/// The answer to a call that is not let through.
+pub(crate) fn deny(denied: &Denied) -> Status {
+    let (explanation, message) = explain_denied(denied);
+    status(explanation, &message)
+}
+
+/// An append of a pipeline that is not let through.
+pub(crate) fn append_denied(denied: &Denied) -> v1::AppendFailure {
+    let (explanation, message) = explain_denied(denied);
+    append_failed(explanation, &message)
+}
+
 /// The reason and the message of an error that is reported inside an answer, not as its status.
 pub(crate) fn failure(error: &StoreError) -> (ErrorReason, String) {
     (explain(error).reason, clip(&error.to_string(), STATUS_MESSAGE_BYTES_MAX))
@@ -45,8 +82,12 @@ pub(crate) fn failure(error: &StoreError) -> (ErrorReason, String) {
 
 /// An append of a pipeline that failed, with all that its status would hold; logs it, once.
 pub(crate) fn append_failure(error: &StoreError) -> v1::AppendFailure {
-    let Explanation { code, reason, metadata, violations, preconditions: _, retry_after } = explain(error);
-    let message = clip(&error.to_string(), STATUS_MESSAGE_BYTES_MAX);
+    append_failed(explain(error), &error.to_string())
+}
+
+fn append_failed(explanation: Explanation, message: &str) -> v1::AppendFailure {
+    let Explanation { code, reason, metadata, violations, preconditions: _, retry_after } = explanation;
+    let message = clip(message, STATUS_MESSAGE_BYTES_MAX);
     log(code, reason_name(reason), &message);
     let field_violations = violations
         .into_iter()
@@ -141,6 +182,35 @@ fn explain(error: &StoreError) -> Explanation {
     }
 }
 
+fn explain_denied(denied: &Denied) -> (Explanation, String) {
+    let because = Explanation::of;
+    match denied {
+        Denied::Unknown => {
+            let message = "nobody has checked who calls: report it".to_owned();
+            (because(ErrorReason::Unauthenticated), message)
+        }
+        Denied::Tenant(tenant) => {
+            let all = tenant.is_empty();
+            let of = if all { "all tenants".to_owned() } else { format!("tenant `{tenant}`") };
+            let because = because(ErrorReason::PermissionDenied).with("tenant_id", tenant);
+            (because, format!("the credential does not cover {of}"))
+        }
+        Denied::Role => {
+            let because = because(ErrorReason::PermissionDenied).with("role", &ADMIN_ROLE);
+            (because, format!("the call needs a credential with the role `{ADMIN_ROLE}`"))
+        }
+        Denied::Busy { retry_after } => {
+            let because = Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::Overloaded) };
+            (because, "the tenant has as many calls open as it may".to_owned())
+        }
+        Denied::Rate { retry_after } => {
+            let because =
+                Explanation { retry_after: Some(*retry_after), ..because(ErrorReason::RateLimited) };
+            (because, "the tenant calls more often than it may".to_owned())
+        }
+    }
+}
+
 /// The first conflict in the metadata, where most clients look; all of them, or as many as fit, as preconditions.
 fn version_conflict(conflicts: &[VersionConflict]) -> Explanation {
     let because = Explanation::of(ErrorReason::VersionConflict);
@@ -168,7 +238,11 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
             Code::NotFound
         }
-        ErrorReason::TenantLimit | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::TenantLimit | ErrorReason::Overloaded | ErrorReason::RateLimited => {
+            Code::ResourceExhausted
+        }
+        ErrorReason::Unauthenticated => Code::Unauthenticated,
+        ErrorReason::PermissionDenied => Code::PermissionDenied,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::OutcomeUnknown
         | ErrorReason::DatabaseUnavailable

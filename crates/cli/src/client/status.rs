@@ -112,6 +112,11 @@ impl Refusal {
             ErrorReason::Overloaded | ErrorReason::TenantLimit | ErrorReason::PartitionUnavailable => {
                 Some("try again later")
             }
+            ErrorReason::RateLimited => Some("try again more slowly, or with more events in each append"),
+            ErrorReason::Unauthenticated => {
+                Some("give a valid credential: --token-file, or --tls-cert and --tls-key")
+            }
+            ErrorReason::PermissionDenied => Some("name a tenant of your credential, or have it extended"),
             ErrorReason::DatabaseUnavailable => Some("look at the database, then try again"),
             ErrorReason::ShuttingDown => Some("try again: another instance, or the next start, will take it"),
             ErrorReason::DeadlineExceeded => Some("try again: nothing was recorded"),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::client::{self, ContextArgs};
+use crate::client::{self, ContextArgs, ServerArgs};
 use crate::document::AppendedDocument;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
@@ -64,7 +64,7 @@ struct EventLine {
 }
 
 /// Appends all events at once, or none of them.
-pub(crate) async fn run(args: AppendArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: AppendArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let events = match &args.file {
         Some(path) => file_events(path)?,
         None => vec![flag_event(&args)],

@@ -13,9 +13,8 @@ mod stream;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel, ServerArgs};
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -79,7 +78,7 @@ impl LoadArgs {
     }
 
     /// As many connections as the clients need, all of them open.
-    async fn connect(&self, server: &str) -> Result<Vec<Channel>, Failure> {
+    async fn connect(&self, server: &ServerArgs) -> Result<Vec<Channel>, Failure> {
         let count = (self.clients as usize).div_ceil(CLIENTS_PER_CONNECTION);
         let mut channels = Vec::with_capacity(count);
         for _ in 0..count {
@@ -94,7 +93,7 @@ fn bounded(least: i64, most: i64) -> clap::builder::RangedI64ValueParser<u32> {
 }
 
 /// Prepares, measures, reports.
-pub(crate) async fn run(args: BenchArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: BenchArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     match args.command {
         BenchCommand::Append(args) => append::run(args, server, format).await,
         BenchCommand::Read(args) => read::run(args, server, format).await,

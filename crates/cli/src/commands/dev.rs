@@ -126,7 +126,8 @@ async fn work(
     let address = address.map_err(|error| Failure::internal("the port was lost").because(error))?;
     let guide = Guide::new(address, url, psql, store.phase(), cluster.folder());
     output::line(&guide.text())?;
-    serve::serve(listener, store, config, probes, shutdown).await
+    let server = config.server(address, probes)?;
+    serve::serve(listener, store, server, shutdown).await
 }
 
 async fn prepare(url: &str, config: &Config) -> Result<Store, Failure> {

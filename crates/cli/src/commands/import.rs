@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::Format;
 
@@ -47,7 +47,7 @@ pub(crate) struct ImportArgs {
 }
 
 /// Imports, and tells what became of every line.
-pub(crate) async fn run(args: ImportArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: ImportArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let source = Source::open(&args.file)?;
     let sender = match args.dry_run {
         true => None,

@@ -10,7 +10,7 @@ mod retention;
 
 use clap::{Args, Subcommand};
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::document::PartitionDocument;
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -48,7 +48,7 @@ enum PartitionsCommand {
 }
 
 /// Runs one of them through the admin API.
-pub(crate) async fn run(args: PartitionsArgs, server: &str, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(args: PartitionsArgs, server: &ServerArgs, output: Output) -> Result<(), Failure> {
     let client = async || client::connect(server).await.map(client::partitions);
     match args.command {
         PartitionsCommand::Maintain(args) => {

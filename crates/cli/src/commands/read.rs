@@ -2,7 +2,7 @@ use clap::Args;
 use partita_model::Timestamp;
 use partita_proto::v1::{Direction, ReadStreamRequest, RecordedEvent, StreamState};
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::document::EventDocument;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -39,7 +39,7 @@ pub(crate) struct ReadArgs {
 }
 
 /// Prints events as they come: JSON a line each, tables one a batch of the server.
-pub(crate) async fn run(args: ReadArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: ReadArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let what = format!("cannot read {}/{}", args.aggregate_type, args.aggregate_id);
     let channel = client::connect(server).await?;
     let answer = client::events(channel).read_stream(request(args)).await;

@@ -2,7 +2,7 @@ use clap::Args;
 use partita_proto::v1::{AppendedEvent, EventResult, GetAppendResultRequest};
 use serde::Serialize;
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 
@@ -40,7 +40,7 @@ struct ResultDocument {
 }
 
 /// Asks, and prints one row an id, in the order of the command line.
-pub(crate) async fn run(args: RecordedArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: RecordedArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let request = GetAppendResultRequest { tenant_id: args.tenant, event_ids: args.event_ids };
     let mut client = client::events(client::connect(server).await?);
     let answer = client.get_append_result(request).await;

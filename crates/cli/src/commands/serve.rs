@@ -4,7 +4,7 @@ mod start;
 use std::net::SocketAddr;
 
 use clap::Args;
-use partita_server::Probes;
+use partita_server::{Probes, ServerConfig};
 use partita_store::{DatabaseUrl, StartError, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,13 +26,15 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     let mut config = Config::load(config, Config::default())?;
     config.listen = args.listen.unwrap_or(config.listen);
     let database_url = config.database_url()?;
+    let probes = Probes::default();
+    // Mistakes are told before anything starts.
+    let server = config.server(config.listen, probes.clone())?;
     let telemetry = telemetry::start(&config.log, &config.trace)?;
     let shutdown = lifecycle::shutdown_signal()?;
     let listener = listen(config.listen, "--listen").await?;
-    let probes = Probes::default();
     let _ops = ops::start(&config, &probes, &telemetry).await?;
     let served = match start::store(&config, &database_url, &probes, &shutdown).await {
-        Ok(Some(store)) => serve(listener, store, &config, probes, shutdown).await,
+        Ok(Some(store)) => serve(listener, store, server, shutdown).await,
         // Told to stop before the database was there.
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
@@ -45,12 +47,11 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
 pub(crate) async fn serve(
     listener: TcpListener,
     store: Store,
-    config: &Config,
-    probes: Probes,
+    config: ServerConfig,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let address = listener.local_addr().unwrap_or(config.listen);
-    tracing::info!(listen = %address, phase = %store.phase(), "serving");
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    tracing::info!(listen = address, phase = %store.phase(), "serving");
     // Cancelled also where serving ends by itself: a server that failed must not leave a maintainer behind.
     let ending = shutdown.child_token();
     let maintenance = tokio::spawn({
@@ -61,7 +62,7 @@ pub(crate) async fn serve(
         let (store, ending) = (store.clone(), ending.clone());
         async move { store.run_observer(&ending).await }
     });
-    let served = partita_server::serve(listener, store.clone(), config.server(probes), shutdown).await;
+    let served = partita_server::serve(listener, store.clone(), config, shutdown).await;
     ending.cancel();
     observer.abort();
     if let Err(error) = maintenance.await {

@@ -2,7 +2,7 @@ mod chain;
 
 use clap::{Args, Subcommand};
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -20,7 +20,7 @@ enum VerifyCommand {
 }
 
 /// Runs it through the admin API.
-pub(crate) async fn run(args: VerifyArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: VerifyArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let client = client::partitions(client::connect(server).await?);
     match args.command {
         VerifyCommand::Chain(args) => chain::run(args, client, format).await,

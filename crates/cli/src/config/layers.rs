@@ -18,7 +18,14 @@ const NAMED_VARIABLES: [(&str, &str); 4] = [
 /// Begins the names of all other variables; `__` stands between the levels of a key.
 const PREFIX: &str = "PARTITA_";
 /// Variables of the clients, which the command line reads itself.
-const CLIENT_VARIABLES: [&str; 1] = ["PARTITA_SERVER"];
+const CLIENT_VARIABLES: [&str; 6] = [
+    "PARTITA_SERVER",
+    "PARTITA_TOKEN",
+    "PARTITA_TOKEN_FILE",
+    "PARTITA_TLS_CA",
+    "PARTITA_TLS_CERT",
+    "PARTITA_TLS_KEY",
+];
 
 /// Merges file, environment and flags into one tree; every value knows where it came from.
 ///

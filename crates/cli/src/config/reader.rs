@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -69,6 +70,11 @@ impl Reader {
     /// Notes the default of the key that was taken last, for those who list the keys.
     pub(super) fn default(&mut self, default: &impl Display) {
         self.describe(|known| known.default = Some(default.to_string()));
+    }
+
+    /// A file that may be there.
+    pub(super) fn path(&mut self, key: &'static str, default: Option<PathBuf>) -> Option<PathBuf> {
+        self.take(key, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text))).or(default)
     }
 
     /// A whole number; underscores between digits are read over, as TOML does.

@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 
 use super::method;
 use crate::deadline::timeout;
+use crate::status::too_long;
 use crate::trace::CallTrace;
 
 /// Measures every call, to its last message, and notes its trace.
@@ -55,7 +56,9 @@ where
             // An error without a message before it travels in the headers, and no body follows.
             if let Some(status) = Status::from_header_map(&head.headers) {
                 call.end(status.code());
-                return Ok(Response::from_parts(head, body));
+                // Only the transport says so without details.
+                let unread = status.code() == Code::OutOfRange && status.details().is_empty();
+                return Ok(if unread { too_long().into_http() } else { Response::from_parts(head, body) });
             }
             let body = Body::new(Measured { body, call: Some(call) });
             Ok(Response::from_parts(head, body))

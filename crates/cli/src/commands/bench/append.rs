@@ -3,9 +3,8 @@ use partita_model::limits::APPEND_BYTES_MAX;
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use serde::Serialize;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel, ServerArgs};
 use crate::commands::bench::caller::Caller;
 use crate::commands::bench::draft::Draft;
 use crate::commands::bench::stream::{self, BenchStream};
@@ -59,7 +58,7 @@ struct Settings {
 }
 
 /// Prepares the streams, measures, reports.
-pub(super) async fn run(args: BenchAppendArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(super) async fn run(args: BenchAppendArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     check(&args)?;
     let settings = settings(&args);
     let BenchAppendArgs { load, events, expected, with_ids } = args;

@@ -5,9 +5,8 @@ use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::{Direction, ReadStreamRequest};
 use serde::Serialize;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel, ServerArgs};
 use crate::commands::bench::caller::Caller;
 use crate::commands::bench::draft::Draft;
 use crate::commands::bench::stream::{self, BenchStream};
@@ -44,7 +43,7 @@ struct Settings {
 }
 
 /// Prepares the streams, measures, reports.
-pub(super) async fn run(args: BenchReadArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(super) async fn run(args: BenchReadArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let settings = settings(&args);
     let BenchReadArgs { load, events } = args;
     let channels = load.connect(server).await?;

@@ -1,10 +1,9 @@
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::bench::draft::Draft;
 use crate::failure::Failure;
 

@@ -9,11 +9,10 @@ use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::client;
+use crate::client::{self, Channel};
 
 /// The largest message that a server takes. One that is larger would end the call for all appends in it.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -6,9 +6,8 @@ use partita_proto::v1::expected_version::{Any, Expected};
 use partita_proto::v1::{AppendRequest, AppendResponse, AuditContext, ErrorReason, ExpectedVersion};
 use tokio::time::Instant;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::client::{self, Refusal};
+use crate::client::{self, Channel, Refusal};
 use crate::commands::import::line::{ImportEvent, StreamKey};
 use crate::commands::import::pipe::Pipe;
 use crate::commands::import::queue::Group;

@@ -35,6 +35,7 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         }
         // Nothing was expected of the stream: another writer came between, no more.
         ErrorReason::VersionConflict => Step::Repeat,
+        ErrorReason::RateLimited => Step::Repeat,
         ErrorReason::TenantLimit if refusal.retry_after().is_some() => Step::Repeat,
         // An earlier run may have grouped the same events differently: alone, each is recognised.
         ErrorReason::EventIdConflict => Step::Divide,
@@ -49,6 +50,7 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         ErrorReason::PhaseContradiction | ErrorReason::DatabaseForbids | ErrorReason::Unspecified => {
             Step::GiveUp
         }
+        ErrorReason::Unauthenticated | ErrorReason::PermissionDenied => Step::GiveUp,
     }
 }
 

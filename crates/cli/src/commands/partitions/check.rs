@@ -5,9 +5,8 @@ use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClie
 use partita_proto::v1::partition_finding::Kind;
 use partita_proto::v1::{CheckPartitionsRequest, PartitionFinding};
 use serde::Serialize;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::month_edge;
 use crate::document::optional;
 use crate::failure::Failure;

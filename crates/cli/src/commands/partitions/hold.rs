@@ -1,9 +1,8 @@
 use clap::Args;
 use partita_proto::v1::SetLegalHoldRequest;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::{RecordArgs, retention};
 use crate::failure::Failure;
 use crate::output::Format;

@@ -1,9 +1,8 @@
 use clap::Args;
 use partita_proto::v1::ListPartitionsRequest;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::{heat_map, print_sizes};
 use crate::document::PartitionDocument;
 use crate::failure::Failure;

@@ -5,9 +5,8 @@ use partita_proto::v1::partition_action::Kind;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_proto::v1::{MaintainPartitionsRequest, MaintenanceSummary, PartitionAction, TenantMaintenance};
 use serde::{Serialize, Serializer};
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::{month_edge, print_sizes};
 use crate::document::PartitionDocument;
 use crate::failure::Failure;

@@ -3,8 +3,8 @@ use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_proto::v1::MaintainPartitionsRequest;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use serde::Serialize;
-use tonic::transport::Channel;
 
+use crate::client::Channel;
 use crate::commands::partitions::maintain::{self, TenantDocument};
 use crate::commands::partitions::month_edge;
 use crate::failure::Failure;

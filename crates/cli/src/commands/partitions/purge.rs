@@ -3,9 +3,8 @@ use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClie
 use partita_proto::v1::purge_legacy_response::Report;
 use partita_proto::v1::{PurgeLegacyRequest, PurgeProgress, PurgeSummary};
 use serde::Serialize;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::RecordArgs;
 use crate::failure::Failure;
 use crate::output::{self, Format};

@@ -2,9 +2,8 @@ use clap::Args;
 use partita_proto::v1::RestorePartitionRequest;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use serde::Serialize;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::{RecordArgs, month_edge};
 use crate::failure::Failure;
 use crate::output::{self, Format};

@@ -3,9 +3,8 @@ use partita_model::limits::RETENTION_MONTHS_MAX;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_proto::v1::{SetRetentionRequest, TenantRetention};
 use serde::Serialize;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::commands::partitions::{RecordArgs, month_edge};
 use crate::failure::Failure;
 use crate::output::{self, Format};

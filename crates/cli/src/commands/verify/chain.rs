@@ -7,9 +7,8 @@ use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClie
 use partita_proto::v1::verify_chain_response::Report;
 use partita_proto::v1::{ChainFinding, ChainProgress, ChainSummary, VerifyChainRequest};
 use serde::Serialize;
-use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::{self, Channel};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 

@@ -1,0 +1,66 @@
+//! Hundreds of readers who take what they asked for slowly, or not at all.
+
+use partita_proto::v1::{ReadStreamRequest, ReadStreamResponse};
+use partita_tests::{TestDatabase, TestServer, any};
+use tonic::Streaming;
+
+const READERS: usize = 500;
+const EVENTS: usize = 2_000;
+const EVENT_BYTES: usize = 2_000;
+/// All that the readers asked for, several times what may be in memory of it.
+const ALL_BYTES: usize = READERS * EVENTS * EVENT_BYTES;
+
+/// What this process occupies, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_readers_who_take_nothing_hold_little_memory_and_no_connection() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    let data = format!("\"{}\"", "x".repeat(EVENT_BYTES - 2));
+    for _ in 0..EVENTS / 500 {
+        let call = server.append("acme", "order", "long").expected(any());
+        (0..500).fold(call, |call, _| call.event_with(|event| event.data = data.clone())).ok().await;
+    }
+    let before = resident();
+    let mut readers: Vec<Streaming<ReadStreamResponse>> = Vec::new();
+    for _ in 0..READERS {
+        let request = ReadStreamRequest {
+            tenant_id: "acme".to_owned(),
+            aggregate_type: "order".to_owned(),
+            aggregate_id: "long".to_owned(),
+            ..ReadStreamRequest::default()
+        };
+        let mut reader = server.events().read_stream(request).await.unwrap().into_inner();
+        assert!(!reader.message().await.unwrap().unwrap().events.is_empty());
+        readers.push(reader);
+    }
+    // Others are served as ever: their appends, and their reads.
+    for number in 0..50 {
+        server.append("acme", "order", "short").expected(any()).event("Placed").ok().await;
+        server.append("globex", "order", &number.to_string()).event("Placed").ok().await;
+    }
+    assert_eq!(server.read("acme", "order", "short").versions().await.len(), 50);
+    let busy: i64 = database
+        .scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'partita' AND state <> 'idle'",
+        )
+        .await;
+    assert_eq!(busy, 0, "a reader that takes nothing holds a connection");
+    // A page each and what is on its way, twice: this process is client and service in one.
+    let grown = resident().saturating_sub(before);
+    assert!(grown < ALL_BYTES / 2, "{} MiB", grown / 1024 / 1024);
+
+    // A reader who wakes up finds the rest.
+    let mut reader = readers.pop().unwrap();
+    let mut left = 0;
+    while let Some(message) = reader.message().await.unwrap() {
+        left += message.events.len();
+    }
+    assert!(left > EVENTS / 2, "{left}");
+}
