@@ -125,6 +125,7 @@ async fn administration_needs_the_role_and_the_tenant_also_of_a_page_token() {
         tenant_id: tenant.to_owned(),
         page_size: 1,
         page_token: page_token.to_owned(),
+        include_detached: false,
     };
     let mut client = server.partitions();
 

@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::client;
+use crate::client::{self, ServerArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 
@@ -28,7 +28,7 @@ struct HealthDocument<'a> {
     status: &'a str,
 }
 
-pub(crate) async fn run(args: HealthArgs, server: &str, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: HealthArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let mut client = HealthClient::new(client::connect(server).await?);
     let mut request = Request::new(HealthCheckRequest { service: args.service.clone() });
     request.set_timeout(Duration::from_secs(args.timeout));
