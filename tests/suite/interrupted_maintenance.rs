@@ -17,6 +17,9 @@ const GRACE_VARIABLE: &str = "PARTITA_TEST_MAINTAINER_GRACE_DAYS";
 const WAITING: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
      AND application_name = 'partita' AND wait_event_type = 'Lock'";
 
+/// Months whose detach was begun and not finished.
+const PENDING: &str = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+
 /// How a maintainer ends.
 #[derive(Debug, Clone, Copy)]
 enum End {
@@ -159,6 +162,74 @@ async fn killed_between_the_floor_and_the_detach() {
 }
 
 #[tokio::test]
+async fn killed_before_it_looks_or_as_it_raises_the_floor() {
+    let look = "SELECT event_store_lock_partitions('acme')";
+    let floor = "SELECT FROM event_store_tenant WHERE tenant_id = 'acme' FOR UPDATE";
+    for (statement, how) in [(look, ENDS[0]), (look, ENDS[1]), (floor, ENDS[0]), (floor, ENDS[1])] {
+        let database = TestDatabase::new().await;
+        let server = five_months(&database).await;
+        let holder = holding(&database, statement).await;
+        let maintainer = Maintainer::start(&database, 0);
+        maintenance_waits(&database).await;
+        let raised = "SELECT count(*) FROM event_store_tenant WHERE retention_floor <> '-infinity'";
+        assert_eq!(database.scalar::<i64>(raised).await, 0, "{statement}");
+        // The tenant's row, which this test holds at the floor, is what its own appends need as well.
+        server.append("beta", "order", "beside").event("Beside").ok().await;
+        maintainer.end(&database, how).await;
+        let_go(holder).await;
+        next_run_finishes(&database, &server).await;
+    }
+}
+
+/// Nobody has the tenant's table open any more, and somebody has the month itself.
+#[tokio::test]
+async fn killed_while_it_waits_for_the_month() {
+    for how in ENDS {
+        let database = TestDatabase::new().await;
+        let server = five_months(&database).await;
+        let oldest =
+            "SELECT partition_name FROM event_store_partition_leaf('acme') ORDER BY range_start LIMIT 1";
+        let month: String = database.scalar(oldest).await;
+        let lock = format!("LOCK TABLE event_store_partitions.{month} IN ACCESS SHARE MODE");
+        let holder = holding(&database, &lock).await;
+        let maintainer = Maintainer::start(&database, 0);
+        let wanted = format!(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
+             AND relation = 'event_store_partitions.{month}'::regclass"
+        );
+        eventually("the month is waited for", async || database.scalar::<i64>(&*wanted).await > 0).await;
+        write_everywhere(&server).await;
+        maintainer.end(&database, how).await;
+        eventually("the session is over", async || database.column::<i32>(WAITING).await.is_empty()).await;
+        assert_eq!(database.scalar::<i64>(PENDING).await, 1, "{how:?}");
+        let_go(holder).await;
+        next_run_finishes(&database, &server).await;
+    }
+}
+
+/// An earlier run left the detach half done, and a snapshot from before is still in use.
+#[tokio::test]
+async fn killed_while_it_finishes_a_detach() {
+    for how in ENDS {
+        let database = TestDatabase::new().await;
+        let server = five_months(&database).await;
+        let report = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+             SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
+        let reader = holding(&database, report).await;
+        let given_up = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+        assert_eq!((given_up.summary.tenants_failed, database.scalar::<i64>(PENDING).await), (1, 1));
+        let maintainer = Maintainer::start(&database, 0);
+        maintenance_waits(&database).await;
+        write_everywhere(&server).await;
+        maintainer.end(&database, how).await;
+        eventually("the session is over", async || database.column::<i32>(WAITING).await.is_empty()).await;
+        assert_eq!(database.scalar::<i64>(PENDING).await, 1, "{how:?}");
+        let_go(reader).await;
+        next_run_finishes(&database, &server).await;
+    }
+}
+
+#[tokio::test]
 async fn killed_while_the_detach_is_pending() {
     for how in ENDS {
         let database = TestDatabase::new().await;
@@ -166,14 +237,13 @@ async fn killed_while_the_detach_is_pending() {
         let report = "SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
         let reader = holding(&database, report).await;
         let maintainer = Maintainer::start(&database, 0);
-        let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
-        eventually("a detach is pending", async || database.scalar::<i64>(pending).await == 1).await;
+        eventually("a detach is pending", async || database.scalar::<i64>(PENDING).await == 1).await;
         maintenance_waits(&database).await;
         write_everywhere(&server).await;
         maintainer.end(&database, how).await;
         // The session gives up by itself, and leaves the detach half done.
         eventually("the session is over", async || database.column::<i32>(WAITING).await.is_empty()).await;
-        assert_eq!(database.scalar::<i64>(pending).await, 1, "{how:?}");
+        assert_eq!(database.scalar::<i64>(PENDING).await, 1, "{how:?}");
         write_everywhere(&server).await;
         let_go(reader).await;
         next_run_finishes(&database, &server).await;
@@ -187,8 +257,7 @@ async fn killed_between_the_detach_and_its_being_written_down() {
     let report = "SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
     let reader = holding(&database, report).await;
     let maintainer = Maintainer::start(&database, 0);
-    let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
-    eventually("a detach is pending", async || database.scalar::<i64>(pending).await == 1).await;
+    eventually("a detach is pending", async || database.scalar::<i64>(PENDING).await == 1).await;
     maintenance_waits(&database).await;
     maintainer.end(&database, End::Process).await;
     // The session does not know that nobody listens any more, and detaches: the process that would write it down is dead.

@@ -117,3 +117,62 @@ async fn months_made_from_psql_are_utc_months_whatever_the_sessions_time_zone() 
         assert_eq!(floor, month(-18).start().to_string());
     }
 }
+
+/// A clock, and the months that maintenance wants then: the one before, the current one, two more; and the floor of
+/// a retention of one month.
+const CLOCKS: [(&str, [&str; 4], &str); 8] = [
+    ("2023-12-31 23:59:59.999999Z", ["2023-11", "2023-12", "2024-01", "2024-02"], "2023-11-01"),
+    ("2024-01-01 00:00:00Z", ["2023-12", "2024-01", "2024-02", "2024-03"], "2023-12-01"),
+    ("2024-02-29 00:00:00Z", ["2024-01", "2024-02", "2024-03", "2024-04"], "2024-01-01"),
+    ("2024-02-29 23:59:59.999999Z", ["2024-01", "2024-02", "2024-03", "2024-04"], "2024-01-01"),
+    ("2024-03-01 00:00:00Z", ["2024-02", "2024-03", "2024-04", "2024-05"], "2024-02-01"),
+    // 31 March: no month has so many days in April or February.
+    ("2024-03-31 23:59:59.999999Z", ["2024-02", "2024-03", "2024-04", "2024-05"], "2024-02-01"),
+    // The year before on Kiritimati's and the year after on New York's wall.
+    ("2024-12-31 10:00:00Z", ["2024-11", "2024-12", "2025-01", "2025-02"], "2024-11-01"),
+    ("2025-01-01 04:59:59.999999Z", ["2024-12", "2025-01", "2025-02", "2025-03"], "2024-12-01"),
+];
+
+#[tokio::test]
+async fn months_turn_at_midnight_utc_for_maintenance_whatever_the_sessions_time_zone() {
+    for settings in SETTINGS {
+        let database = database_with(settings).await;
+        let mut session = database.connect().await;
+        for (clock, wanted, floor) in CLOCKS {
+            let plan = |action: &str, column: &str| {
+                format!(
+                    "SELECT coalesce(string_agg(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), ' '), '') \
+                     FROM event_store_partition_plan('acme', 2, 1, $1::text::timestamptz) WHERE action = '{action}'"
+                )
+            };
+            let created = wanted.map(|month| format!("{month}-01 00:00:00.000000")).join(" ");
+            let floor = format!("{floor} 00:00:00.000000");
+            for (query, expected) in
+                [(plan("create_month", "range_start"), created), (plan("raise_floor", "range_end"), floor)]
+            {
+                let found: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+                    .bind(clock)
+                    .fetch_one(&mut session)
+                    .await
+                    .unwrap();
+                assert_eq!(found, expected, "{clock} {settings:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_between_instants_parts_months_to_the_microsecond() {
+    for settings in SETTINGS {
+        let database = database_with(settings).await;
+        let server = TestServer::start_keeping_all(&database).await;
+        let instants = EDGES.map(|(instant, ..)| instant);
+        server.append("acme", "order", "1").events_at(&instants).ok().await;
+        let between =
+            async |from: &str, to: &str| server.read("acme", "order", "1").between(from, to).versions().await;
+        assert_eq!(between("2023-12-01T00:00:00Z", "2024-01-01T00:00:00Z").await, [1], "{settings:?}");
+        assert_eq!(between("2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000001Z").await, [2], "{settings:?}");
+        assert_eq!(between("2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z").await, [4, 5], "{settings:?}");
+        assert_eq!(between("2024-03-01T00:00:00Z", "2024-04-01T00:00:00Z").await, [6, 7, 8], "{settings:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Partitions that make themselves: with a tenant's first write, online, whoever else writes.
 
-use partita_tests::{TestDatabase, TestServer, month, months};
+use partita_tests::{AppendCall, TestDatabase, TestServer, eventually, month, months};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
 
@@ -130,4 +130,61 @@ async fn many_first_writes_at_once_make_each_tenant_once() {
     }
     assert_eq!(database.count("event_store_tenant").await, 5);
     assert_eq!(database.differing_rows().await, 0);
+}
+
+/// Sends all of them at once; each must be recorded.
+async fn all_recorded(database: &TestDatabase, calls: impl Iterator<Item = AppendCall>) {
+    let mut calls: JoinSet<_> = calls.map(AppendCall::ok).collect();
+    while let Some(answer) = calls.join_next().await {
+        answer.unwrap();
+    }
+    assert_eq!(database.differing_rows().await, 0);
+}
+
+/// PostgreSQL ended nobody's transaction for a deadlock. A session tells what it counted at its end at the latest.
+async fn no_deadlock(database: &TestDatabase, servers: [TestServer; 2]) {
+    for server in servers {
+        server.stop().await;
+    }
+    let left = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'partita%'";
+    eventually("the sessions are gone", async || database.scalar::<i64>(left).await == 0).await;
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(database.scalar::<i64>(deadlocks).await, 0);
+}
+
+/// How many leaves there are, and of how many different months.
+const LEAVES: &str = "SELECT count(*) || ' months, ' || count(DISTINCT range_start) || ' different' \
+     FROM event_store_partition_leaf()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_first_writes_of_one_new_tenant_at_once_make_it_once() {
+    let database = TestDatabase::new().await;
+    let servers = [TestServer::start(&database, true).await, TestServer::start(&database, true).await];
+    let call = |writer: usize| servers[writer % 2].append("acme", "order", &format!("stream-{writer}"));
+    all_recorded(&database, (0..50).map(|writer| call(writer).event("First"))).await;
+    assert_eq!(servers[0].months_of("acme").await, months(-1..=2));
+    assert_eq!(database.scalar::<String>(LEAVES).await, "4 months, 4 different");
+    assert_eq!(database.last_position("acme").await, 50);
+    // Nobody left a table behind that it had made in vain.
+    let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'event_store_partitions'::regnamespace \
+         AND relkind IN ('r', 'p')";
+    assert_eq!(database.scalar::<i64>(tables).await, 5);
+    no_deadlock(&database, servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_new_tenants_at_once_are_all_made_and_recorded() {
+    let database = TestDatabase::new().await;
+    let servers = [TestServer::start(&database, true).await, TestServer::start(&database, true).await];
+    let call = |writer: usize| servers[writer % 2].append(&format!("tenant-{writer}"), "order", "1");
+    all_recorded(&database, (0..50).map(|writer| call(writer).event("First"))).await;
+    assert_eq!(database.count("event_store_tenant").await, 50);
+    assert_eq!(database.scalar::<String>(LEAVES).await, "200 months, 4 different");
+    for tenant in 0..50 {
+        let tenant = format!("tenant-{tenant}");
+        assert_eq!(servers[0].read(&tenant, "order", "1").versions().await, [1], "{tenant}");
+        assert_eq!(database.last_position(&tenant).await, 1, "{tenant}");
+    }
+    no_deadlock(&database, servers).await;
 }

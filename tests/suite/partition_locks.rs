@@ -1,5 +1,5 @@
-//! Locks: maintenance takes none that writers meet, and the number that an append or a read takes does not grow with the
-//! partitions.
+//! Locks: maintenance takes none that writers meet, or lets go of it soon; and the number that an append or a read takes
+//! does not grow with the partitions.
 
 use partita_store::StoreConfig;
 use partita_tests::{TestDatabase, TestServer, eventually, month, months};
@@ -96,7 +96,10 @@ async fn detaching_and_dropping_beside_a_writer_and_a_reader_takes_no_lock_that_
     let watched = async {
         eventually("a detach waits", async || database.scalar::<i32>(detacher).await != 0).await;
         let number: i32 = database.scalar(detacher).await;
-        assert_harmless(&database, number, "detach").await;
+        // While it waits it may well hold nothing at all.
+        for (relation, mode) in modes_of(&database, number).await {
+            assert!(HARMLESS.contains(&mode.as_str()), "detach: {mode} on {relation}");
+        }
         write_both(&server).await;
     };
     let (given_up, ()) = tokio::join!(run(), watched);
@@ -151,6 +154,58 @@ async fn finishing_a_detach_takes_no_lock_on_what_is_left() {
     assert_harmless(&database, number, "finalize").await;
     write_both(&server).await;
     open.commit().await.unwrap();
+}
+
+/// In psql a month is detached plainly, for a function cannot do it concurrently.
+#[tokio::test]
+async fn a_plain_detach_meets_its_tenant_alone_and_gives_way_to_a_writer() {
+    let database = TestDatabase::new().await;
+    let (server, writer, reader) = busy(&database).await;
+    let expire = "SELECT ensure_event_store_partition('acme', retention_months => 2)";
+    // It cannot have the tenant's table, and wants it no longer once it has found that out.
+    assert_eq!(database.scalar::<i32>(expire).await, 0);
+    assert_eq!(server.months_of("acme").await, months(-4..=2));
+    let wanted = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(database.scalar::<i64>(wanted).await, 0);
+    write_both(&server).await;
+    for mut session in [writer, reader] {
+        sqlx::raw_sql("ROLLBACK").execute(&mut session).await.unwrap();
+    }
+
+    let mut expirer = database.connect().await;
+    let number = pid(&mut expirer).await;
+    let mut open = expirer.begin().await.unwrap();
+    sqlx::raw_sql(expire).execute(&mut *open).await.unwrap();
+    let met: Vec<(String, String)> = modes_of(&database, number).await;
+    let met = met.into_iter().filter(|(_, mode)| !HARMLESS.contains(&mode.as_str()));
+    let of_acme = "SELECT tenant_table::regclass::text FROM event_store_partition_tenant('acme') \
+         UNION SELECT leaf::regclass::text FROM event_store_partition_leaf('acme')";
+    let of_acme: Vec<String> = database.column(of_acme).await;
+    let met: Vec<String> = met.map(|(relation, _)| relation).collect();
+    assert!(met.len() >= 3 && met.iter().all(|relation| of_acme.contains(relation)), "{met:?}");
+    server.append("beta", "order", "beside").event("Beside").ok().await;
+    server.append("newcomer", "order", "1").event("First").ok().await;
+    open.commit().await.unwrap();
+    assert_eq!(server.months_of("acme").await, months(-2..=2));
+    write_both(&server).await;
+}
+
+#[tokio::test]
+async fn every_function_that_waits_for_a_lock_gives_up_within_two_seconds() {
+    let database = TestDatabase::new().await;
+    // Those that run DDL, lock rows or tables, or take a lock of a tenant. A GRANT waits for nobody.
+    let takers = "FROM pg_proc WHERE pronamespace = 'public'::regnamespace \
+         AND prosrc ~ 'EXECUTE format|LOCK TABLE|FOR UPDATE|pg_advisory_xact_lock' AND provolatile = 'v' \
+         AND proname <> 'event_store_grant'";
+    assert!(database.scalar::<i64>(format!("SELECT count(*) {takers}")).await >= 8);
+    let patient = format!(
+        "SELECT proname::text {takers} AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting (line) \
+         WHERE split_part(line, '=', 1) = 'lock_timeout' \
+         AND split_part(line, '=', 2)::interval BETWEEN interval '1 ms' AND interval '2 s') ORDER BY 1"
+    );
+    let patient: Vec<String> = database.column(patient).await;
+    assert_eq!(patient, [""; 0], "functions that wait for longer");
 }
 
 /// The statement of a page, and what its parameters are in this test.

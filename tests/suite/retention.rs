@@ -135,18 +135,18 @@ async fn a_month_that_retention_took_does_not_come_back() {
     let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(asked)).execute(database.pool()).await.unwrap_err();
     assert!(refused.to_string().contains("below its retention floor"), "{refused}");
 
-    // Not where the clock is two days off: on the first of a month, one that is slow takes the month before last for the
-    // previous one, and its floor for lower.
-    let first = format!("'{floor}'::timestamptz + interval '1 month'");
-    for clock in [format!("{first} - interval '2 days'"), format!("{first} + interval '2 days'")] {
-        let steps: Vec<String> = database
-            .column(format!(
-                "SELECT action FROM event_store_partition_plan('acme', 2, 1, {clock}) \
-                 WHERE action = 'raise_floor' AND range_end < '{floor}' \
-                 OR action = 'create_month' AND range_start < '{floor}'"
-            ))
-            .await;
-        assert_eq!(steps, [""; 0], "{clock}");
+    // Not where the clock is days off, whatever the hour and the retention: from two days before this month to two days
+    // after it, and years back. One that is slow takes the month before last for the previous one, its floor for lower.
+    let wrong = |hours: &str, retention: &str| {
+        format!(
+            "SELECT count(*) FROM generate_series({hours}) AS hours (off), unnest(ARRAY[{retention}]) AS kept, \
+             event_store_partition_plan('acme', 2, kept, event_store_month_start(now()) + make_interval(hours => off)) \
+             WHERE action = 'raise_floor' AND range_end <= '{floor}' OR action = 'create_tenant' \
+             OR action = 'create_month' AND range_start < '{floor}'"
+        )
+    };
+    for hours in ["-48, 31 * 24 + 48", "-50000, 0, 500"] {
+        assert_eq!(database.scalar::<i64>(wrong(hours, "0, 1, 18")).await, 0, "{hours}");
     }
     // A server that knows nothing of it, and the stream itself, which goes on.
     let other = TestServer::start_keeping_all(&database).await;
