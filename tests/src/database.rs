@@ -8,6 +8,7 @@ use partita_store::{DatabaseUrl, schema};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
 use sqlx::{AssertSqlSafe, Connection as _, Decode, PgConnection, Type};
 
+use crate::Setting;
 use crate::postgres::{Postgres, postgres, private};
 
 /// Longest name of a database in PostgreSQL, in bytes.
@@ -26,12 +27,26 @@ pub struct TestDatabase {
     pool: PgPool,
     /// Roles that were made for it, and go with it.
     pub(crate) logins: Mutex<Vec<String>>,
+    setting: Setting,
 }
 
 impl TestDatabase {
     /// A database with the whole schema.
     pub async fn new() -> Self {
         Self::create(&format!("TEMPLATE \"{}\"", postgres().template())).await
+    }
+
+    /// A database with the whole schema, in a phase.
+    pub async fn in_phase(setting: Setting) -> Self {
+        let mut database = Self::new().await;
+        database.enter(setting).await;
+        database
+    }
+
+    /// Goes to a phase, from the one that every database begins in.
+    pub async fn enter(&mut self, setting: Setting) {
+        self.execute(setting.statements()).await;
+        self.setting = setting;
     }
 
     /// A database without any table.
@@ -65,12 +80,20 @@ impl TestDatabase {
     async fn create_in(postgres: &'static Postgres, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let thread = thread::current();
-        let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or_default();
-        let mut name = postgres.name(&format!("{}_{test}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        // The phase last, where there is one: a long name is cut there.
+        let mut test = thread.name().unwrap_or_default().rsplit("::");
+        let (last, before) = (test.next().unwrap_or_default(), test.next().unwrap_or_default());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut name = postgres.name(&format!("{count}_{before}_{last}"));
         name.truncate(NAME_BYTES_MAX);
         postgres.create(&name, options).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy(&postgres.url(&name)).unwrap();
-        Self { postgres, name, pool, logins: Mutex::default() }
+        Self { postgres, name, pool, logins: Mutex::default(), setting: Setting::Dual }
+    }
+
+    /// The phase that it was brought into.
+    pub(crate) fn setting(&self) -> Setting {
+        self.setting
     }
 
     /// Where it is, for a store or a migration.
@@ -141,6 +164,20 @@ impl TestDatabase {
         self.scalar(format!("SELECT count(*) FROM {table}")).await
     }
 
+    /// How many events are recorded, which must be the same in every table that the phase writes, and none in the others.
+    pub async fn events(&self) -> i64 {
+        let legacy = self.count("event_store").await;
+        let partitioned = self.count("event_store_partitioned").await;
+        match self.setting {
+            Setting::Legacy => assert_eq!(partitioned, 0, "events in the partitioned table"),
+            Setting::Finalized => assert_eq!(legacy, 0, "events in the legacy table"),
+            Setting::Dual | Setting::Fenced | Setting::FencedVerified | Setting::Restoring => {
+                assert_eq!(legacy, partitioned, "events in the legacy table, and in the partitioned one");
+            }
+        }
+        legacy.max(partitioned)
+    }
+
     /// Everything that the store keeps: each table with its number of rows and a digest of them, and the names of
     /// all partitions. Two of them are equal when nothing was changed in between.
     pub async fn contents(&self) -> Vec<String> {
@@ -157,8 +194,14 @@ impl TestDatabase {
         contents
     }
 
-    /// How many rows are in one table of events and not, the same in each of the 22 shared columns, in the other.
+    /// How many rows are in one table of events and not, the same in each of the 22 shared columns, in the other; in a
+    /// phase that writes one table alone how many are in the other.
     pub async fn differing_rows(&self) -> i64 {
+        match self.setting {
+            Setting::Legacy => return self.count("event_store_partitioned").await,
+            Setting::Finalized => return self.count("event_store").await,
+            Setting::Dual | Setting::Fenced | Setting::FencedVerified | Setting::Restoring => {}
+        }
         let rows = |table| format!("SELECT {SHARED_COLUMNS} FROM public.{table}");
         let (legacy, partitioned) = (rows("event_store"), rows("event_store_partitioned"));
         let only =
@@ -178,6 +221,15 @@ impl TestDatabase {
     /// Ends a [`close`](Self::close).
     pub async fn reopen(&self) {
         self.postgres.run(format!("ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true", self.name)).await.unwrap();
+    }
+
+    /// Fails the test unless so many positions were given to events of a tenant, in a phase that gives any.
+    pub async fn assert_last_position(&self, tenant: &str, last: i64) {
+        if self.setting == Setting::Legacy {
+            assert_eq!(self.count("event_store_tenant").await, 0, "tenants that have positions");
+        } else {
+            assert_eq!(self.last_position(tenant).await, last, "the last position of {tenant}");
+        }
     }
 
     /// The last position that was given to an event of a tenant.

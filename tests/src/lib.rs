@@ -10,6 +10,8 @@
 //! assert_eq!(refusal.reason, "VERSION_CONFLICT");
 //! ```
 //!
+//! What must hold in every phase is a function of a [`Setting`], made into six tests by [`in_every_phase`].
+//!
 //! PostgreSQL is booted once a process, by the first test that asks, and ends with the process. To use another one,
 //! set `DATABASE_URL` to a superuser's; what a run leaves there is named `partita_test_*`. To choose the programs
 //! that are booted, set `PARTITA_POSTGRES_BIN`.
@@ -34,11 +36,13 @@ mod issuer;
 mod login;
 mod maintenance;
 mod ops;
+mod phase;
 mod postgres;
 mod proxy;
 mod read;
 mod refusal;
 mod server;
+mod setting;
 mod soundness;
 mod verify;
 mod wait;
@@ -52,9 +56,11 @@ pub use instant::{at, month, months};
 pub use issuer::Issuer;
 pub use maintenance::Maintenance;
 pub use ops::{Ops, metric};
+pub use phase::PhaseChange;
 pub use proxy::{Cut, Proxy, Statement};
 pub use read::{Answer, ReadCall};
 pub use refusal::Refusal;
 pub use server::TestServer;
+pub use setting::Setting;
 pub use verify::{Found, Verification};
 pub use wait::eventually;

@@ -4,20 +4,32 @@ use partita_model::limits::{
     APPEND_EVENTS_MAX, CLASS_CHARS_MAX, ID_CHARS_MAX, RETENTION_POLICY_CHARS_MAX, TYPE_CHARS_MAX,
     USER_AGENT_CHARS_MAX,
 };
-use partita_tests::{TestDatabase, TestServer, any, at, eventually, exact, no_stream, stream_exists};
+use partita_tests::{
+    Setting, TestDatabase, TestServer, any, at, eventually, exact, in_every_phase, no_stream, stream_exists,
+};
 use uuid::Uuid;
 
-#[tokio::test]
-async fn append_answers_with_consecutive_versions_positions_and_what_the_server_drew() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+in_every_phase!(
+    append_keeps_the_callers_id_and_time,
+    append_answers_with_consecutive_versions_positions_and_what_the_server_drew,
+    each_expected_version_is_accepted_where_it_holds,
+    the_greatest_append_is_recorded_whole,
+    every_text_at_its_limit_is_recorded_and_read_back,
+    a_document_comes_back_as_the_value_that_was_sent,
+    the_hash_of_each_event_stands_beside_the_next,
+    an_append_whose_caller_went_away_is_recorded_whole_or_not_at_all,
+);
+
+async fn append_answers_with_consecutive_versions_positions_and_what_the_server_drew(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let first = server.append("acme", "order", "1").expected(no_stream()).events(3).ok().await;
     assert_eq!((first.first_version, first.last_version, first.replayed), (1, 3, false));
     let second = server.append("acme", "order", "2").expected(no_stream()).events(2).ok().await;
     let events: Vec<_> = first.events.iter().chain(&second.events).collect();
     assert_eq!(events.iter().map(|event| event.version).collect::<Vec<_>>(), [1, 2, 3, 1, 2]);
     let positions: Vec<_> = events.iter().map(|event| event.position).collect();
-    assert_eq!(positions, (1..=5).map(Some).collect::<Vec<_>>());
+    assert_eq!(positions, setting.positions(1..=5));
 
     let mut ids: Vec<Uuid> = events.iter().map(|event| event.event_id.parse().unwrap()).collect();
     assert!(ids.iter().all(|id| id.get_version_num() == 7), "{ids:?}");
@@ -33,10 +45,13 @@ async fn append_answers_with_consecutive_versions_positions_and_what_the_server_
     }
 }
 
-#[tokio::test]
-async fn append_keeps_the_callers_id_and_time() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start_keeping_all(&database).await;
+async fn append_keeps_the_callers_id_and_time(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start_with(&database, |config| {
+        config.partitions_v1 = setting.flag();
+        config.retention_months = 0;
+    })
+    .await;
     let id = Uuid::new_v4();
     let time = at("2024-02-29T23:59:59.999999Z");
     let call = server.append("acme", "order", "1").event_with(|event| {
@@ -50,28 +65,24 @@ async fn append_keeps_the_callers_id_and_time() {
     assert_eq!((event.event_id, event.event_timestamp), (id.to_string(), Some(time)));
 }
 
-#[tokio::test]
-async fn each_expected_version_is_accepted_where_it_holds() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        let expectations = [any(), exact(1), stream_exists(), exact(3), any()];
-        for (version, expected) in (1..).zip(expectations) {
-            let answer = server.append("acme", "order", "1").expected(expected).event("Next").ok().await;
-            assert_eq!(answer.last_version, version);
-        }
-        let answer = server.append("acme", "order", "2").expected(no_stream()).event("First").ok().await;
-        assert_eq!(answer.last_version, 1);
+async fn each_expected_version_is_accepted_where_it_holds(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    let expectations = [any(), exact(1), stream_exists(), exact(3), any()];
+    for (version, expected) in (1..).zip(expectations) {
+        let answer = server.append("acme", "order", "1").expected(expected).event("Next").ok().await;
+        assert_eq!(answer.last_version, version);
     }
+    let answer = server.append("acme", "order", "2").expected(no_stream()).event("First").ok().await;
+    assert_eq!(answer.last_version, 1);
 }
 
-#[tokio::test]
-async fn the_greatest_append_is_recorded_whole() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn the_greatest_append_is_recorded_whole(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let answer = server.append("acme", "order", "1").events(APPEND_EVENTS_MAX).ok().await;
     assert_eq!(answer.events.len(), APPEND_EVENTS_MAX);
-    assert_eq!(database.count("event_store_partitioned").await, 1_000);
+    assert_eq!(database.events().await, 1_000);
     assert_eq!(database.differing_rows().await, 0);
 }
 
@@ -81,10 +92,9 @@ fn text_of(chars: usize, seed: usize) -> String {
     (0..chars).filter_map(pick).collect()
 }
 
-#[tokio::test]
-async fn every_text_at_its_limit_is_recorded_and_read_back() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn every_text_at_its_limit_is_recorded_and_read_back(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let (tenant, kind, id) = (text_of(ID_CHARS_MAX, 1), text_of(TYPE_CHARS_MAX, 2), text_of(ID_CHARS_MAX, 3));
     let call = server.append(&tenant, &kind, &id).event(&text_of(TYPE_CHARS_MAX, 4)).context(|context| {
         context.user_id = text_of(ID_CHARS_MAX, 5);
@@ -107,10 +117,9 @@ async fn every_text_at_its_limit_is_recorded_and_read_back() {
     assert_eq!(database.differing_rows().await, 0);
 }
 
-#[tokio::test]
-async fn a_document_comes_back_as_the_value_that_was_sent() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn a_document_comes_back_as_the_value_that_was_sent(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let documents = [
         r#"{"b": [1, 2.50, -0.0, 1e3], "a": {"nested": null, "text": "\ud83c\udfba \"quoted\" \\"}}"#,
         r#""text alone""#,
@@ -135,10 +144,9 @@ async fn a_document_comes_back_as_the_value_that_was_sent() {
     }
 }
 
-#[tokio::test]
-async fn the_hash_of_each_event_stands_beside_the_next() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn the_hash_of_each_event_stands_beside_the_next(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     server.append("acme", "order", "1").events(2).ok().await;
     server.append("acme", "order", "1").event("Later").ok().await;
     let events = server.read("acme", "order", "1").ok().await.events;
@@ -149,10 +157,9 @@ async fn the_hash_of_each_event_stands_beside_the_next() {
     }
 }
 
-#[tokio::test]
-async fn an_append_whose_caller_went_away_is_recorded_whole_or_not_at_all() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn an_append_whose_caller_went_away_is_recorded_whole_or_not_at_all(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     server.append("acme", "order", "1").event("First").ok().await;
     for _ in 0..20 {
         let abandoned = server.append("acme", "order", "1").events(3).send();

@@ -8,11 +8,20 @@ use partita_proto::v1::expected_version::Expected;
 use partita_proto::v1::{
     AppendFailure, AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, ErrorReason,
 };
-use partita_tests::{Refusal, TestDatabase, TestServer, any, eventually, exact, no_stream};
+use partita_tests::{
+    Refusal, Setting, TestDatabase, TestServer, any, eventually, exact, in_every_phase, no_stream,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 use uuid::Uuid;
+
+in_every_phase!(
+    every_append_is_answered_and_those_of_a_stream_keep_their_order,
+    a_refused_append_is_told_as_append_would_and_holds_nothing_up,
+    what_a_cut_call_left_unanswered_is_sent_again_and_recorded_once,
+    a_server_that_shuts_down_answers_what_is_in_flight_and_says_why_it_ends,
+);
 
 /// A call that stays open until it is dropped or its sending side is closed.
 struct Pipeline {
@@ -84,29 +93,26 @@ fn failed(answer: &Answer) -> &AppendFailure {
     }
 }
 
-#[tokio::test]
-async fn every_append_is_answered_and_those_of_a_stream_keep_their_order() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        let pipeline = Pipeline::open(&server).await;
-        for sequence in 0..400_u64 {
-            // Each expects the one before it in its stream, which is not answered yet.
-            let expected = match i32::try_from(sequence / 20).unwrap() {
-                0 => no_stream(),
-                version => exact(version),
-            };
-            pipeline.send(sequence, append(&server, &(sequence % 20).to_string(), expected, Uuid::new_v4()));
-        }
-        let answers: HashMap<_, _> = pipeline.finish().await.into_iter().collect();
-        assert_eq!(answers.len(), 400);
-        for (sequence, answer) in &answers {
-            let appended = recorded(answer);
-            assert_eq!(u64::try_from(appended.first_version).unwrap(), sequence / 20 + 1);
-            assert_eq!((appended.events.len(), appended.replayed), (1, false));
-        }
-        assert_eq!(database.count("event_store").await, 400);
+async fn every_append_is_answered_and_those_of_a_stream_keep_their_order(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    let pipeline = Pipeline::open(&server).await;
+    for sequence in 0..400_u64 {
+        // Each expects the one before it in its stream, which is not answered yet.
+        let expected = match i32::try_from(sequence / 20).unwrap() {
+            0 => no_stream(),
+            version => exact(version),
+        };
+        pipeline.send(sequence, append(&server, &(sequence % 20).to_string(), expected, Uuid::new_v4()));
     }
+    let answers: HashMap<_, _> = pipeline.finish().await.into_iter().collect();
+    assert_eq!(answers.len(), 400);
+    for (sequence, answer) in &answers {
+        let appended = recorded(answer);
+        assert_eq!(u64::try_from(appended.first_version).unwrap(), sequence / 20 + 1);
+        assert_eq!((appended.events.len(), appended.replayed), (1, false));
+    }
+    assert_eq!(database.events().await, 400);
 }
 
 #[tokio::test]
@@ -140,10 +146,9 @@ async fn a_thousand_appends_wait_in_flight_and_are_all_recorded() {
     assert_eq!(database.differing_rows().await, 0);
 }
 
-#[tokio::test]
-async fn a_refused_append_is_told_as_append_would_and_holds_nothing_up() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn a_refused_append_is_told_as_append_would_and_holds_nothing_up(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let taken = Uuid::new_v4();
     server.append("acme", "order", "0").event_with(|event| event.event_id = taken.to_string()).ok().await;
     let pipeline = Pipeline::open(&server).await;
@@ -173,13 +178,12 @@ async fn a_refused_append_is_told_as_append_would_and_holds_nothing_up() {
     assert_eq!(fields(5)[..2], ["tenant_id", "aggregate_type"]);
     assert_eq!(failed(&answers[&6]).reason(), ErrorReason::EventIdConflict);
     assert_eq!(failed(&answers[&6]).metadata["event_ids"], taken.to_string());
-    assert_eq!(database.count("event_store").await, 3);
+    assert_eq!(database.events().await, 3);
 }
 
-#[tokio::test]
-async fn what_a_cut_call_left_unanswered_is_sent_again_and_recorded_once() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn what_a_cut_call_left_unanswered_is_sent_again_and_recorded_once(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let appends: Vec<_> = (0..300_u64)
         .map(|sequence| append(&server, &(sequence % 7).to_string(), any(), Uuid::new_v4()))
         .collect();
@@ -199,8 +203,8 @@ async fn what_a_cut_call_left_unanswered_is_sent_again_and_recorded_once() {
     let answers = pipeline.finish().await;
     assert_eq!(answers.len(), 300);
     assert!(answers.iter().all(|(_, answer)| recorded(answer).events.len() == 1));
-    assert_eq!(database.count("event_store").await, 300);
-    assert_eq!(database.last_position("acme").await, 300);
+    assert_eq!(database.events().await, 300);
+    database.assert_last_position("acme", 300).await;
     assert_eq!(database.differing_rows().await, 0);
     eventually("nothing left open", async || {
         let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -210,10 +214,9 @@ async fn what_a_cut_call_left_unanswered_is_sent_again_and_recorded_once() {
     .await;
 }
 
-#[tokio::test]
-async fn a_server_that_shuts_down_answers_what_is_in_flight_and_says_why_it_ends() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn a_server_that_shuts_down_answers_what_is_in_flight_and_says_why_it_ends(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let mut pipeline = Pipeline::open(&server).await;
     for sequence in 0..50 {
         pipeline.send(sequence, append(&server, &sequence.to_string(), any(), Uuid::new_v4()));
@@ -231,7 +234,7 @@ async fn a_server_that_shuts_down_answers_what_is_in_flight_and_says_why_it_ends
     };
     assert_eq!((refusal.code, refusal.reason.as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
     stopping.await.unwrap();
-    assert_eq!(database.count("event_store").await, i64::try_from(answered).unwrap());
+    assert_eq!(database.events().await, i64::try_from(answered).unwrap());
 }
 
 #[tokio::test]

@@ -3,17 +3,23 @@
 use std::collections::HashSet;
 
 use partita_proto::v1::AppendResponse;
-use partita_tests::{Refusal, TestDatabase, TestServer, any, exact, no_stream};
+use partita_tests::{Refusal, Setting, TestDatabase, TestServer, any, exact, in_every_phase, no_stream};
 use tokio::task::JoinSet;
 
-async fn two_processes(database: &TestDatabase) -> [TestServer; 2] {
-    [TestServer::start(database, true).await, TestServer::start(database, true).await]
+in_every_phase!(
+    positions_are_gapless_in_commit_order_over_two_processes,
+    of_writers_that_expect_the_same_version_exactly_one_wins,
+    sixty_four_writers_of_one_stream_are_all_recorded_once,
+    readers_beside_writers_see_every_version_once_up_to_where_the_stream_stood,
+);
+
+async fn two_processes(database: &TestDatabase, setting: Setting) -> [TestServer; 2] {
+    [TestServer::start(database, setting.flag()).await, TestServer::start(database, setting.flag()).await]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_writers_that_expect_the_same_version_exactly_one_wins() {
-    let database = TestDatabase::new().await;
-    let servers = two_processes(&database).await;
+async fn of_writers_that_expect_the_same_version_exactly_one_wins(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let servers = two_processes(&database, setting).await;
     for version in 0..15 {
         let expected = if version == 0 { no_stream() } else { exact(version) };
         let mut calls = JoinSet::new();
@@ -38,7 +44,7 @@ async fn of_writers_that_expect_the_same_version_exactly_one_wins() {
         assert_eq!(won, 1, "at version {version}");
     }
     assert_eq!(servers[0].read("acme", "order", "1").versions().await, (1..=15).collect::<Vec<_>>());
-    assert_eq!(database.last_position("acme").await, 15);
+    database.assert_last_position("acme", 15).await;
     assert_eq!(database.differing_rows().await, 0);
 }
 
@@ -52,10 +58,12 @@ async fn positions_are_gapless(database: &TestDatabase) -> i64 {
     count
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn positions_are_gapless_in_commit_order_over_two_processes() {
-    let database = TestDatabase::new().await;
-    let servers = two_processes(&database).await;
+async fn positions_are_gapless_in_commit_order_over_two_processes(setting: Setting) {
+    if !setting.flag() {
+        return;
+    }
+    let database = TestDatabase::in_phase(setting).await;
+    let servers = two_processes(&database, setting).await;
     servers[0].append("acme", "order", "first").event("First").ok().await;
     let mut calls = JoinSet::new();
     for writer in 0..64_usize {
@@ -106,32 +114,27 @@ async fn positions_are_gapless_in_commit_order_over_two_processes() {
     assert_eq!(database.differing_rows().await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_writers_of_one_stream_are_all_recorded_once() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        let mut calls = JoinSet::new();
-        for _ in 0..64 {
-            calls.spawn(server.append("acme", "order", "1").expected(any()).event("Counted").ok());
-        }
-        let mut acknowledged = Vec::new();
-        while let Some(answer) = calls.join_next().await {
-            acknowledged
-                .extend(answer.unwrap().events.into_iter().map(|event| (event.version, event.event_id)));
-        }
-        acknowledged.sort();
-        let events = server.read("acme", "order", "1").ok().await.events;
-        let read: Vec<_> = events.into_iter().map(|event| (event.version, event.event_id)).collect();
-        assert_eq!(read, acknowledged);
-        assert_eq!(read.len(), 64);
+async fn sixty_four_writers_of_one_stream_are_all_recorded_once(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..64 {
+        calls.spawn(server.append("acme", "order", "1").expected(any()).event("Counted").ok());
     }
+    let mut acknowledged = Vec::new();
+    while let Some(answer) = calls.join_next().await {
+        acknowledged.extend(answer.unwrap().events.into_iter().map(|event| (event.version, event.event_id)));
+    }
+    acknowledged.sort();
+    let events = server.read("acme", "order", "1").ok().await.events;
+    let read: Vec<_> = events.into_iter().map(|event| (event.version, event.event_id)).collect();
+    assert_eq!(read, acknowledged);
+    assert_eq!(read.len(), 64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_beside_writers_see_every_version_once_up_to_where_the_stream_stood() {
-    let database = TestDatabase::new().await;
-    let servers = two_processes(&database).await;
+async fn readers_beside_writers_see_every_version_once_up_to_where_the_stream_stood(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let servers = two_processes(&database, setting).await;
     servers[0].append("acme", "order", "1").events(100).ok().await;
     let mut writers = JoinSet::new();
     for server in &servers {

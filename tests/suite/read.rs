@@ -1,13 +1,22 @@
 //! Reading a stream: both directions, bounds, pages, and what the last message says.
 
-use partita_tests::{Refusal, TestDatabase, TestServer, at};
+use partita_tests::{Refusal, Setting, TestDatabase, TestServer, at, in_every_phase};
 use tonic::Code;
 
+in_every_phase!(
+    a_read_gives_what_was_asked_for_in_its_order,
+    a_bound_on_one_side_is_enough,
+    a_long_stream_is_read_whole_whatever_the_pages,
+    large_events_are_read_whole,
+    only_the_last_message_says_where_the_stream_stands,
+    a_stream_that_does_not_exist_is_not_found,
+);
+
 /// A stream of ten events on ten days of a month, the first four written with the flag off if `halved`.
-async fn ten_days(partitions: bool, halved: bool) -> (TestDatabase, TestServer) {
-    let database = TestDatabase::new().await;
-    let start = async |partitions: bool| {
-        TestServer::start_with(&database, |config| {
+async fn ten_days(setting: Setting, halved: bool) -> (TestDatabase, TestServer) {
+    let mut database = TestDatabase::new().await;
+    let start = async |database: &TestDatabase, partitions: bool| {
+        TestServer::start_with(database, |config| {
             config.partitions_v1 = partitions;
             config.retention_months = 0;
         })
@@ -16,20 +25,22 @@ async fn ten_days(partitions: bool, halved: bool) -> (TestDatabase, TestServer) 
     let days: Vec<String> = (1..=10).map(|day| format!("2024-02-{day:02}T12:00:00Z")).collect();
     let days: Vec<&str> = days.iter().map(String::as_str).collect();
     if halved {
-        let before = start(false).await;
+        let before = start(&database, false).await;
         before.append("acme", "order", "1").events_at(&days[..4]).ok().await;
         before.stop().await;
     }
-    let server = start(partitions).await;
+    database.enter(setting).await;
+    let server = start(&database, setting.flag()).await;
     let rest = if halved { &days[4..] } else { &days[..] };
     server.append("acme", "order", "1").events_at(rest).ok().await;
     (database, server)
 }
 
-#[tokio::test]
-async fn a_read_gives_what_was_asked_for_in_its_order() {
-    for (partitions, halved) in [(false, false), (true, false), (true, true)] {
-        let (_database, server) = ten_days(partitions, halved).await;
+async fn a_read_gives_what_was_asked_for_in_its_order(setting: Setting) {
+    // With half of the stream in the legacy table alone, where that is read beside the other.
+    let both = matches!(setting, Setting::Dual | Setting::Fenced);
+    for halved in [false, true].into_iter().filter(|halved| both || !halved) {
+        let (_database, server) = ten_days(setting, halved).await;
         let read = || server.read("acme", "order", "1");
         let between = |from, to| read().between(from, to);
         let cases: [(partita_tests::ReadCall, Vec<i32>); 20] = [
@@ -56,55 +67,48 @@ async fn a_read_gives_what_was_asked_for_in_its_order() {
         ];
         for (index, (call, versions)) in cases.into_iter().enumerate() {
             let answer = call.ok().await;
-            assert_eq!(answer.versions(), versions, "case {index}, {partitions}, {halved}");
-            assert_eq!(answer.bounds(), (1, 10), "case {index}, {partitions}, {halved}");
+            assert_eq!(answer.versions(), versions, "case {index}, {halved}");
+            assert_eq!(answer.bounds(), (1, 10), "case {index}, {halved}");
         }
     }
 }
 
-#[tokio::test]
-async fn a_bound_on_one_side_is_enough() {
-    for partitions in [true, false] {
-        let (_database, server) = ten_days(partitions, false).await;
-        let read = || server.read("acme", "order", "1");
-        let noon = Some(at("2024-02-03T12:00:00Z"));
-        assert_eq!(
-            read().with(|request| request.from_timestamp = noon).versions().await,
-            (3..=10).collect::<Vec<_>>()
-        );
-        assert_eq!(read().with(|request| request.to_timestamp = noon).versions().await, [1, 2]);
-    }
+async fn a_bound_on_one_side_is_enough(setting: Setting) {
+    let (_database, server) = ten_days(setting, false).await;
+    let read = || server.read("acme", "order", "1");
+    let noon = Some(at("2024-02-03T12:00:00Z"));
+    assert_eq!(
+        read().with(|request| request.from_timestamp = noon).versions().await,
+        (3..=10).collect::<Vec<_>>()
+    );
+    assert_eq!(read().with(|request| request.to_timestamp = noon).versions().await, [1, 2]);
 }
 
-#[tokio::test]
-async fn a_long_stream_is_read_whole_whatever_the_pages() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        // The first page has 64 events, the later ones at most 2,000.
-        for (id, counts) in
-            [("64", vec![64]), ("65", vec![65]), ("300", vec![300]), ("2500", vec![1_000, 1_000, 500])]
-        {
-            for count in counts {
-                server.append("acme", "order", id).events(count).ok().await;
-            }
-            let all: Vec<i32> = (1..=id.parse().unwrap()).collect();
-            let read = || server.read("acme", "order", id);
-            assert_eq!(read().versions().await, all);
-            let reversed: Vec<i32> = all.iter().rev().copied().collect();
-            assert_eq!(read().backwards().versions().await, reversed);
-            assert_eq!(read().max_count(64).versions().await, all[..64]);
-            assert_eq!(read().from_version(60).max_count(5).versions().await, all[59..64]);
-            let short = all.len().min(65);
-            assert_eq!(read().backwards().max_count(65).versions().await, reversed[..short]);
+async fn a_long_stream_is_read_whole_whatever_the_pages(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    // The first page has 64 events, the later ones at most 2,000.
+    for (id, counts) in
+        [("64", vec![64]), ("65", vec![65]), ("300", vec![300]), ("2500", vec![1_000, 1_000, 500])]
+    {
+        for count in counts {
+            server.append("acme", "order", id).events(count).ok().await;
         }
+        let all: Vec<i32> = (1..=id.parse().unwrap()).collect();
+        let read = || server.read("acme", "order", id);
+        assert_eq!(read().versions().await, all);
+        let reversed: Vec<i32> = all.iter().rev().copied().collect();
+        assert_eq!(read().backwards().versions().await, reversed);
+        assert_eq!(read().max_count(64).versions().await, all[..64]);
+        assert_eq!(read().from_version(60).max_count(5).versions().await, all[59..64]);
+        let short = all.len().min(65);
+        assert_eq!(read().backwards().max_count(65).versions().await, reversed[..short]);
     }
 }
 
-#[tokio::test]
-async fn large_events_are_read_whole() {
-    let database = TestDatabase::new().await;
-    let server = TestServer::start(&database, true).await;
+async fn large_events_are_read_whole(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
     let document = |seed: usize| {
         format!("\"{}\"", "abcdefghij".chars().cycle().skip(seed).take(1_000_000).collect::<String>())
     };
@@ -118,36 +122,30 @@ async fn large_events_are_read_whole() {
     }
 }
 
-#[tokio::test]
-async fn only_the_last_message_says_where_the_stream_stands() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        server.append("acme", "order", "1").events(700).ok().await;
-        let messages = server.read("acme", "order", "1").messages().await.unwrap();
-        let (last, others) = messages.split_last().unwrap();
-        assert!(others.len() > 1, "700 events came in {} messages", messages.len());
-        assert!(others.iter().all(|message| message.stream_state.is_none() && !message.events.is_empty()));
-        let state = last.stream_state.unwrap();
-        assert_eq!((state.first_version, state.version), (1, 700));
+async fn only_the_last_message_says_where_the_stream_stands(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    server.append("acme", "order", "1").events(700).ok().await;
+    let messages = server.read("acme", "order", "1").messages().await.unwrap();
+    let (last, others) = messages.split_last().unwrap();
+    assert!(others.len() > 1, "700 events came in {} messages", messages.len());
+    assert!(others.iter().all(|message| message.stream_state.is_none() && !message.events.is_empty()));
+    let state = last.stream_state.unwrap();
+    assert_eq!((state.first_version, state.version), (1, 700));
 
-        let empty = server.read("acme", "order", "1").from_version(701).messages().await.unwrap();
-        assert_eq!(empty.len(), 1);
-        assert!(empty[0].events.is_empty() && empty[0].stream_state == Some(state));
-    }
+    let empty = server.read("acme", "order", "1").from_version(701).messages().await.unwrap();
+    assert_eq!(empty.len(), 1);
+    assert!(empty[0].events.is_empty() && empty[0].stream_state == Some(state));
 }
 
-#[tokio::test]
-async fn a_stream_that_does_not_exist_is_not_found() {
-    for partitions in [true, false] {
-        let database = TestDatabase::new().await;
-        let server = TestServer::start(&database, partitions).await;
-        server.append("acme", "order", "1").event("First").ok().await;
-        for (tenant, kind, id) in [("acme", "order", "2"), ("acme", "Order", "1"), ("nobody", "order", "1")] {
-            let refusal = server.read(tenant, kind, id).refused().await;
-            assert_eq!((refusal.code, refusal.reason.as_str()), (Code::NotFound, "STREAM_NOT_FOUND"));
-            assert_eq!(refusal.fact("stream"), format!("{kind}/{id}"));
-        }
+async fn a_stream_that_does_not_exist_is_not_found(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let server = TestServer::start(&database, setting.flag()).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    for (tenant, kind, id) in [("acme", "order", "2"), ("acme", "Order", "1"), ("nobody", "order", "1")] {
+        let refusal = server.read(tenant, kind, id).refused().await;
+        assert_eq!((refusal.code, refusal.reason.as_str()), (Code::NotFound, "STREAM_NOT_FOUND"));
+        assert_eq!(refusal.fact("stream"), format!("{kind}/{id}"));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Databases that a process must not serve: it says what is wrong and what mends it.
 
 use partita_store::{DatabaseUrl, SCHEMA_NEWER_MAX, StartError, Store, StoreConfig, schema};
-use partita_tests::{TestDatabase, TestServer};
+use partita_tests::{Setting, TestDatabase, TestServer};
 
 async fn refused(database: &TestDatabase, partitions: bool) -> StartError {
     let config = StoreConfig { partitions_v1: partitions, ..StoreConfig::new(database.url()) };
@@ -49,18 +49,33 @@ async fn a_legacy_table_without_unique_ids_is_refused_until_its_index_is_made() 
 }
 
 #[tokio::test]
-async fn a_phase_that_is_not_open_is_refused_whatever_the_flag() {
-    let database = TestDatabase::new().await;
-    for phase in ["fenced", "finalized"] {
-        database.execute(format!("UPDATE event_store_control SET phase = '{phase}'")).await;
-        for partitions in [true, false] {
-            let error = refused(&database, partitions).await;
-            assert!(matches!(error, StartError::Contradiction(_)), "{error:?}");
-            assert!(error.to_string().contains(&format!("phase `{phase}`")), "{error}");
+async fn past_open_a_process_without_the_flag_is_refused_and_told_what_mends_it() {
+    for (setting, phase, mend) in [
+        (Setting::Fenced, "fenced", "partita migration unfence"),
+        (Setting::Restoring, "restoring", "partita migration restore"),
+        (Setting::Finalized, "finalized", "partita migration restore"),
+    ] {
+        let database = TestDatabase::in_phase(setting).await;
+        let error = refused(&database, false).await;
+        assert!(matches!(error, StartError::Contradiction(_)), "{error:?}");
+        for part in [&format!("phase `{phase}`"), "set DB_PARTITIONS_V1=1", mend] {
+            assert!(error.to_string().contains(part), "{error}");
         }
+        TestServer::start(&database, true).await;
     }
-    database.execute("UPDATE event_store_control SET phase = 'open'").await;
-    TestServer::start(&database, true).await;
+}
+
+#[tokio::test]
+async fn a_phase_of_a_newer_release_is_refused_whatever_the_flag() {
+    let database = TestDatabase::new().await;
+    let newer = "ALTER TABLE event_store_control DROP CONSTRAINT event_store_control_phase_known; \
+         UPDATE event_store_control SET phase = 'molten', fenced_at = now()";
+    database.execute(newer).await;
+    for partitions in [true, false] {
+        let error = refused(&database, partitions).await;
+        assert!(matches!(error, StartError::UnknownPhase { .. }), "{error:?}");
+        assert!(error.to_string().contains("`molten`"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 //! Two servers on one database that write to the same streams, and learn of each other by what they find there.
 
-use partita_tests::{ForeignEvent, Refusal, TestDatabase, TestServer, any, exact, no_stream, standing_at};
+use partita_tests::{
+    ForeignEvent, Refusal, Setting, TestDatabase, TestServer, any, exact, in_every_phase, no_stream,
+    standing_at,
+};
 use tokio::task::JoinSet;
 
-async fn two_servers(database: &TestDatabase) -> [TestServer; 2] {
-    [TestServer::start(database, true).await, TestServer::start(database, true).await]
+in_every_phase!(servers_that_take_turns_follow_each_other, no_update_is_lost_between_two_servers,);
+
+async fn two_servers(database: &TestDatabase, setting: Setting) -> [TestServer; 2] {
+    [TestServer::start(database, setting.flag()).await, TestServer::start(database, setting.flag()).await]
 }
 
-#[tokio::test]
-async fn servers_that_take_turns_follow_each_other() {
-    let database = TestDatabase::new().await;
-    let servers = two_servers(&database).await;
+async fn servers_that_take_turns_follow_each_other(setting: Setting) {
+    let database = TestDatabase::in_phase(setting).await;
+    let servers = two_servers(&database, setting).await;
     // A server that was surprised once looks closely for a while: with every tenant anew it relies on its memory.
     for tenant in ["a", "b", "c", "d", "e"] {
         for version in 0..8 {
@@ -28,7 +32,7 @@ async fn servers_that_take_turns_follow_each_other() {
             // Another stream of the tenant moves its position, and nothing else.
             server.append(tenant, "order", "2").expected(any()).event("Beside").ok().await;
         }
-        assert_eq!(database.last_position(tenant).await, 16);
+        database.assert_last_position(tenant, 16).await;
     }
     database.assert_sound(&servers[0]).await;
 }
@@ -58,12 +62,11 @@ async fn count_up(server: &TestServer, stream: &str, times: usize) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_update_is_lost_between_two_servers() {
+async fn no_update_is_lost_between_two_servers(setting: Setting) {
     const WRITERS: usize = 8;
     const TIMES: usize = 20;
-    let database = TestDatabase::new().await;
-    let servers = two_servers(&database).await.map(std::sync::Arc::new);
+    let database = TestDatabase::in_phase(setting).await;
+    let servers = two_servers(&database, setting).await.map(std::sync::Arc::new);
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let server = servers[writer % 2].clone();

@@ -4,14 +4,17 @@ use crate::audit::canonical_inet;
 use crate::hash::is_partita_hash;
 use crate::{HashInput, JsonDocument, RecordedEvent, TenantId, Version, event_hash};
 
-/// Checks the hash chain of one stream in the legacy table, event by event in the order of their versions, from the
-/// stored rows alone. Nothing is ever removed from that table, so the chain must be there from its first event on.
+/// Checks the hash chain of one stream, event by event in the order of their versions, from the stored rows alone. Nothing
+/// is ever removed from the legacy table, so there the chain must begin with its first event; in the partitioned table its
+/// beginning, or all of it, may have expired.
 #[derive(Debug)]
 pub struct ChainCheck {
     tenant: TenantId,
     /// Version and hash of the last event, as the stream's own record names them.
     record: Option<(Version, String)>,
     previous: Option<(Version, String)>,
+    /// Whether the chain may begin at any version.
+    headless: bool,
 }
 
 /// What a check found of one event.
@@ -46,7 +49,17 @@ pub enum ChainFault {
 impl ChainCheck {
     /// Begins before a stream's first event. `record` is the stream's own record of its last event, where it has one.
     pub fn new(tenant: TenantId, record: Option<(Version, String)>) -> Self {
-        Self { tenant, record, previous: None }
+        Self { tenant, record, previous: None, headless: false }
+    }
+
+    /// Whose stream it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Takes note that the beginning of the stream has expired.
+    pub fn excuse_beginning(&mut self) {
+        self.headless = true;
     }
 
     /// Checks the next event. A chain that another program began may begin at any version.
@@ -54,7 +67,7 @@ impl ChainCheck {
         let previous = self.previous.replace((event.version, event.event_hash.clone()));
         let ours = is_partita_hash(&event.event_hash);
         match previous {
-            None if ours && event.version > Version::new(1) => {
+            None if ours && !self.headless && event.version > Version::new(1) => {
                 return Checked::Broken(ChainFault::Missing { after: Version::NONE });
             }
             None => {}
@@ -195,6 +208,19 @@ mod tests {
         let mut check = ChainCheck::new(tenant(), last(2, 0));
         let checked: Vec<_> = events.iter().map(|event| check.next(event)).collect();
         assert_eq!(checked[1], Checked::Broken(ChainFault::WrongEnd));
+    }
+
+    #[test]
+    fn a_chain_whose_beginning_has_expired_verifies_from_where_it_begins() {
+        let mut check = ChainCheck::new(tenant(), None);
+        check.excuse_beginning();
+        assert!(chain(4)[2..].iter().all(|event| check.next(event) == Checked::Verified));
+        let mut check = ChainCheck::new(tenant(), None);
+        check.excuse_beginning();
+        let events = chain(4);
+        assert_eq!(check.next(&events[1]), Checked::Verified);
+        let after = Version::new(2);
+        assert_eq!(check.next(&events[3]), Checked::Broken(ChainFault::Missing { after }));
     }
 
     #[test]

@@ -15,7 +15,8 @@ const READINESS: [&str; 4] = ["", EVENT_STORE_SERVICE, PARTITION_ADMIN_SERVICE, 
 /// The names that say that this process need not be ended: whoever gets an answer may know. The database has no part in it.
 const LIVENESS: [&str; 2] = ["liveness", "startup"];
 
-/// Tells probes and load balancers whether calls can be served: only while the database answers.
+/// Tells probes and load balancers whether calls can be served: only while the database answers, and is in a phase that
+/// this process may serve in.
 pub(crate) struct Health {
     reporter: HealthReporter,
     probes: Probes,
@@ -47,10 +48,8 @@ impl Health {
                     self.report(&READINESS, ServingStatus::Serving).await;
                 }
                 Some(false) => {
-                    tracing::warn!(
-                        ping.failures = PING_FAILURES_MAX,
-                        "database does not answer, not serving"
-                    );
+                    let reason = ping.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(ping.failures = PING_FAILURES_MAX, "not serving: {reason}");
                     self.unready().await;
                 }
                 // The start is over, be the first answer good or bad.

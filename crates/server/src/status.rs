@@ -177,6 +177,9 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
         StoreError::OutcomeUnknown => because(ErrorReason::OutcomeUnknown),
         StoreError::Unavailable => because(ErrorReason::DatabaseUnavailable),
+        StoreError::PhaseContradiction(contradiction) => {
+            because(ErrorReason::PhaseContradiction).with("phase", &contradiction.control)
+        }
         StoreError::LegacyConstraint { constraint: _, stream: _ } => because(ErrorReason::LegacyConstraint),
         StoreError::Internal => because(ErrorReason::Internal),
     }

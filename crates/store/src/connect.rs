@@ -24,13 +24,20 @@ fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
 
 /// Options for a lane's own connection. Its statements reach partitions only by INSERT, which opens the leaves that it
 /// writes to and no other; and they find rows by keys alone. So one plan serves them all: made once, and made of index
-/// probes whatever the statistics said at that time.
-pub(crate) fn lane_options(url: &DatabaseUrl) -> PgConnectOptions {
+/// probes whatever the statistics said at that time. What else they look up in partitions they do by a function that
+/// plans anew.
+///
+/// A lane that writes both tables says so: the fence of the legacy table lets it pass.
+pub(crate) fn lane_options(url: &DatabaseUrl, writes_both: bool) -> PgConnectOptions {
     session(url, "partita lane").options([
+        ("partita.dual_write", if writes_both { "on" } else { "off" }),
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
+        // Where no index serves, what is ruled out above is planned all the same, at a cost that only compiled code seems
+        // to bring down: a second of compiling for a row.
+        ("jit", "off"),
     ])
 }
 

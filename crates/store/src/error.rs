@@ -1,7 +1,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use partita_model::{ExpectedVersion, Month, StreamId, TenantId, Timestamp, Uuid, Version, Violations};
+use partita_model::{
+    ExpectedVersion, Month, PhaseContradiction, StreamId, TenantId, Timestamp, Uuid, Version, Violations,
+};
 
 use crate::Blocker;
 
@@ -104,6 +106,9 @@ pub enum StoreError {
     /// The database forbids what was asked for.
     #[error("{0}")]
     Forbidden(Forbidding),
+    /// This process is configured for another phase than the database is in.
+    #[error("{0}")]
+    PhaseContradiction(PhaseContradiction),
     /// The legacy table refuses what Partita would allow.
     #[error("the legacy table's `{constraint}` refuses the append to stream `{stream}`")]
     LegacyConstraint {
@@ -197,6 +202,7 @@ impl StoreError {
             | Self::PartitionUnavailable { .. }
             | Self::TenantLimit { .. }
             | Self::Forbidden(_)
+            | Self::PhaseContradiction(_)
             | Self::LegacyConstraint { .. }
             | Self::Internal => Outcome::NotApplied,
         }

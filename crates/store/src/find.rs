@@ -2,12 +2,19 @@
 
 use std::collections::HashMap;
 
-use partita_model::{AppendedEvent, FindEvents, FoundEvent, Phase, StreamId, Timestamp, Uuid, Version};
+use partita_model::{
+    AppendedEvent, ControlPhase, FindEvents, FoundEvent, Phase, StreamId, Timestamp, Uuid, Version,
+};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 use crate::StoreError;
+use crate::phase::{PHASES_MAX, PhaseCell, parse};
 use crate::positions::find_positions;
 use crate::read::store_error;
+
+/// Events by their ids.
+type Found = HashMap<Uuid, FoundEvent>;
 
 /// Where the events are recorded: one answer an id, in the order asked for, none for an event that is not.
 ///
@@ -15,49 +22,69 @@ use crate::read::store_error;
 /// When the database cannot be asked.
 pub(crate) async fn find_events(
     pool: &PgPool,
-    phase: Phase,
+    phase: &PhaseCell,
     find: &FindEvents,
 ) -> Result<Vec<Option<FoundEvent>>, StoreError> {
-    let found = find_recorded(pool, phase, find).await.map_err(|error| store_error(&error))?;
-    Ok(find.event_ids.iter().map(|id| found.get(id).cloned()).collect())
+    let mut believed = phase.current(pool).await?;
+    for _ in 0..PHASES_MAX {
+        let (said, found) = find_in(pool, believed, find).await.map_err(|error| store_error(&error))?;
+        if said == believed.control() {
+            return Ok(find.event_ids.iter().map(|id| found.get(id).cloned()).collect());
+        }
+        believed = phase.learn(said).map_err(StoreError::PhaseContradiction)?;
+    }
+    Err(StoreError::Unavailable)
 }
 
-async fn find_recorded(
-    pool: &PgPool,
-    phase: Phase,
-    find: &FindEvents,
-) -> sqlx::Result<HashMap<Uuid, FoundEvent>> {
-    let rows =
-        sqlx::query_file!("sql/find_events/find_events.sql", find.tenant.as_str(), &find.event_ids as _)
-            .fetch_all(pool)
-            .await?;
-    let mut found: HashMap<Uuid, FoundEvent> = rows
-        .into_iter()
-        .map(|row| {
-            let event = AppendedEvent {
-                event_id: row.event_id,
-                version: Version::new(row.aggregate_version),
-                position: None,
-                event_timestamp: Timestamp::from_datetime(row.event_timestamp),
-            };
-            (
-                row.event_id,
-                FoundEvent { stream: StreamId::from_row(row.aggregate_type, row.aggregate_id), event },
-            )
-        })
-        .collect();
-    if phase == Phase::Dual {
+/// What the control row says, and the events as far as the tables of the phase know them.
+async fn find_in(pool: &PgPool, phase: Phase, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+    if !phase.legacy_is_whole() {
+        return find_in_partitioned(pool, find).await;
+    }
+    let (said, mut found) = find_in_legacy(pool, find).await?;
+    if phase.writes_partitioned() {
         fill_positions(pool, find, &mut found).await?;
     }
-    Ok(found)
+    Ok((said, found))
+}
+
+async fn find_in_legacy(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+    let (tenant, ids) = (find.tenant.as_str(), &find.event_ids);
+    let rows = sqlx::query_file!("sql/find_events/find_events.sql", tenant, ids as _).fetch_all(pool).await?;
+    let said = rows.first().map_or(ControlPhase::Unknown, |row| parse(&row.phase));
+    let found = rows.into_iter().filter_map(|row| {
+        let stream = row.aggregate_type.zip(row.aggregate_id);
+        Some(event(row.event_id?, stream?, row.aggregate_version?, None, row.event_timestamp?))
+    });
+    Ok((said, found.collect()))
+}
+
+async fn find_in_partitioned(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+    let (tenant, ids) = (find.tenant.as_str(), &find.event_ids);
+    let rows = sqlx::query_file!("sql/find_events/find_events_partitioned.sql", tenant, ids as _);
+    let rows = rows.fetch_all(pool).await?;
+    let said = rows.first().map_or(ControlPhase::Unknown, |row| parse(&row.phase));
+    let found = rows.into_iter().filter_map(|row| {
+        let stream = row.aggregate_type.zip(row.aggregate_id);
+        Some(event(row.event_id?, stream?, row.aggregate_version?, row.position, row.event_timestamp?))
+    });
+    Ok((said, found.collect()))
+}
+
+fn event(
+    event_id: Uuid,
+    (aggregate_type, aggregate_id): (String, String),
+    version: i32,
+    position: Option<i64>,
+    event_timestamp: OffsetDateTime,
+) -> (Uuid, FoundEvent) {
+    let (version, event_timestamp) = (Version::new(version), Timestamp::from_datetime(event_timestamp));
+    let event = AppendedEvent { event_id, version, position, event_timestamp };
+    (event_id, FoundEvent { stream: StreamId::from_row(aggregate_type, aggregate_id), event })
 }
 
 /// Adds where the events stand in the feed; those that only the legacy table has stand nowhere.
-async fn fill_positions(
-    pool: &PgPool,
-    find: &FindEvents,
-    found: &mut HashMap<Uuid, FoundEvent>,
-) -> sqlx::Result<()> {
+async fn fill_positions(pool: &PgPool, find: &FindEvents, found: &mut Found) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = found.keys().copied().collect();
     let timestamps: Vec<Timestamp> = found.values().map(|found| found.event.event_timestamp).collect();
     let positions = find_positions(pool, &find.tenant, &ids, &timestamps).await?;

@@ -1,25 +1,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::Phase;
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::append::Lanes;
 use crate::metrics::{LANE_DEPTH, MONTHS_AHEAD, PHASE, POOL_CONNECTIONS, POOL_MAX};
 use crate::partitions::Partitions;
+use crate::phase::PhaseCell;
 
 /// How often what lies in memory is looked at: several times between two scrapes.
 const LOOK_INTERVAL: Duration = Duration::from_secs(3);
 /// How often the database is asked for what only it knows.
 const ASK_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Every phase, as labels.
-const PHASES: [&str; 4] = ["legacy", "dual", "fenced", "finalized"];
+/// Every phase, as labels; the last one is that of a process which must not serve.
+const PHASES: [&str; 6] = ["legacy", "dual", "fenced", "restoring", "finalized", "contradiction"];
 
 /// Records the figures of a store that nobody records on the way.
 pub(crate) struct Observer {
-    phase: Phase,
+    phase: Arc<PhaseCell>,
     pool: PgPool,
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
@@ -28,10 +28,16 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    pub(crate) fn new(phase: Phase, pool: PgPool, lanes: &Arc<Lanes>, partitions: &Arc<Partitions>) -> Self {
+    pub(crate) fn new(
+        phase: &Arc<PhaseCell>,
+        pool: PgPool,
+        lanes: &Arc<Lanes>,
+        partitions: &Arc<Partitions>,
+    ) -> Self {
         // Labels live as long as the process; there are 64 lanes at most.
         let lane_names = lanes.depths().enumerate().map(|(lane, _)| &*lane.to_string().leak()).collect();
-        Self { phase, pool, lanes: Arc::clone(lanes), partitions: Arc::clone(partitions), lane_names }
+        let (phase, lanes, partitions) = (Arc::clone(phase), Arc::clone(lanes), Arc::clone(partitions));
+        Self { phase, pool, lanes, partitions, lane_names }
     }
 
     /// Never ends.
@@ -50,7 +56,7 @@ impl Observer {
     }
 
     fn look(&self) {
-        let phase = self.phase.to_string();
+        let phase = self.phase.name();
         for name in PHASES {
             PHASE.set(if name == phase { 1.0 } else { 0.0 }, [name]);
         }

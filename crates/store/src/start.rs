@@ -90,15 +90,15 @@ impl StartError {
     }
 }
 
-/// Checks all that a process needs before it serves, and says in which phase it serves.
-pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, StartError> {
+/// Checks all that a process needs before it serves, and says what the control row holds.
+pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<ControlPhase, StartError> {
     let unreachable = |source| StartError::Unreachable { url: config.database_url.to_string(), source };
     sqlx::query("SELECT").execute(pool).await.map_err(unreachable)?;
     check_schema(&config.database_url).await?;
     let found =
         sqlx::query_file!("sql/schema/inspect_legacy.sql").fetch_one(pool).await.map_err(unreachable)?;
     let control = ControlPhase::parse(&found.phase).map_err(|phase| StartError::UnknownPhase { phase })?;
-    let phase = Phase::resolve(config.partitions_v1, control)?;
+    Phase::resolve(config.partitions_v1, control)?;
     if !found.ids_are_unique {
         return Err(StartError::LegacyConstraintMissing { missing: "(event_id)", mend: MEND_IDS });
     }
@@ -108,7 +108,7 @@ pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Phase, 
             mend: MEND_VERSIONS,
         });
     }
-    Ok(phase)
+    Ok(control)
 }
 
 /// Migrations that this binary does not know are a newer release's: it keeps the schema usable for this one, up to

@@ -1,15 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::{Append, Appended, FindEvents, FoundEvent, Phase, ReadStream, TenantId};
+use partita_model::{
+    Append, Appended, FindEvents, FoundEvent, Phase, PhaseContradiction, ReadStream, TenantId,
+};
 use sqlx::PgPool;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Lanes;
+use crate::instance::Instance;
 use crate::maintenance::MaintenanceLoop;
 use crate::observer::Observer;
 use crate::partitions::Partitions;
+use crate::phase::PhaseCell;
 use crate::positions::complete_replay;
 use crate::read::StreamReader;
 use crate::{
@@ -23,35 +27,43 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The event store of one process. Clones share its lanes and connections.
 #[derive(Clone)]
 pub struct Store {
-    phase: Phase,
+    phase: Arc<PhaseCell>,
     pool: PgPool,
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
     maintenance: Arc<MaintenanceLoop>,
+    instance: Arc<Instance>,
 }
 
 impl Store {
-    /// Checks the database and starts the lanes.
+    /// Checks the database, starts the lanes, and puts this process on the list of those that serve.
     ///
     /// # Errors
     /// When the database cannot be reached, its schema is behind, the legacy table lacks a unique index, or the flag
     /// contradicts the control row.
     pub async fn connect(config: StoreConfig) -> Result<Self, StartError> {
         let pool = connect::pool(&config.database_url, config.read_connections_max);
-        let phase = start::check(&config, &pool).await?;
+        let control = start::check(&config, &pool).await?;
+        let phase = Arc::new(PhaseCell::new(config.partitions_v1, control));
         let partitions = Arc::new(Partitions::new(pool.clone(), &config));
-        let lanes = Arc::new(Lanes::start(&config, phase, &partitions));
+        let lanes = Arc::new(Lanes::start(&config, &phase, &partitions));
         let maintenance = MaintenanceLoop::new(
             config.maintenance,
             config.database_url.clone(),
             Partitions::clone(&partitions),
         );
-        Ok(Self { phase, pool, lanes, partitions, maintenance: Arc::new(maintenance) })
+        let maintenance = Arc::new(maintenance);
+        let instance = Arc::new(Instance::start(pool.clone(), Arc::clone(&phase)).await);
+        Ok(Self { phase, pool, lanes, partitions, maintenance, instance })
     }
 
-    /// Which tables this process writes and reads.
-    pub fn phase(&self) -> Phase {
-        self.phase
+    /// Which tables this process writes and reads, as far as it knows: the database may have moved on within the last
+    /// seconds.
+    ///
+    /// # Errors
+    /// When it serves nothing, because its flag contradicts the control row.
+    pub fn phase(&self) -> Result<Phase, PhaseContradiction> {
+        self.phase.get()
     }
 
     /// Appends to one stream or to several at once: all of it is recorded, or nothing. Gives one answer a stream, in
@@ -66,7 +78,7 @@ impl Store {
     ) -> Result<Vec<Appended>, StoreError> {
         let tenant = append.tenant().clone();
         let mut answers = self.lanes.append(append, deadline).await?;
-        if self.phase == Phase::Dual && answers.iter().any(|answer| answer.replayed) {
+        if self.phase.flag() && answers.iter().any(|answer| answer.replayed) {
             complete_replay(&self.pool, &tenant, &mut answers).await.map_err(|error| {
                 tracing::warn!(%error, "positions of a repeated append could not be looked up");
                 // The events are recorded: an answer that says otherwise would not be true.
@@ -81,7 +93,7 @@ impl Store {
     /// # Errors
     /// `StreamNotFound` for a stream that never had an event.
     pub async fn read_stream(&self, read: ReadStream) -> Result<StreamReader, StoreError> {
-        StreamReader::open(self.pool.clone(), self.phase, read).await
+        StreamReader::open(self.pool.clone(), &self.phase, read).await
     }
 
     /// Where events are recorded, by their ids: one answer an id, in the order asked for, none for an event that is
@@ -90,7 +102,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn find_events(&self, find: &FindEvents) -> Result<Vec<Option<FoundEvent>>, StoreError> {
-        find::find_events(&self.pool, self.phase, find).await
+        find::find_events(&self.pool, &self.phase, find).await
     }
 
     /// Begins to verify what is stored of a tenant: its hash chains, its copies and its positions.
@@ -118,31 +130,31 @@ impl Store {
     }
 
     /// Maintains the partitions of all tenants now and then, as the configuration says, until it is told to stop. One
-    /// process of a fleet does it, the others wait to take over. Returns at once where it is not enabled, and in phase
-    /// `legacy`: a process that does not write partitions has no say in what becomes of them.
+    /// process of a fleet does it, the others wait to take over. Returns at once where it is not enabled, and without the
+    /// flag: a process that does not write partitions has no say in what becomes of them.
     pub async fn run_maintenance(&self, shutdown: &CancellationToken) {
-        match self.phase {
-            Phase::Dual => self.maintenance.run(shutdown).await,
-            Phase::Legacy => {}
+        if self.phase.flag() {
+            self.maintenance.run(shutdown).await;
         }
     }
 
-    /// Whether the database answers, within two seconds.
+    /// Whether this process can serve: the database answers, within two seconds, and is in a phase that its flag permits.
     ///
     /// # Errors
-    /// `Unavailable` when it does not.
+    /// `Unavailable` when it does not answer, `PhaseContradiction` when the phase is another.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
-        let answer = timeout(PING_TIMEOUT, sqlx::query("SELECT").execute(&self.pool)).await;
+        let answer = timeout(PING_TIMEOUT, self.phase.ask(&self.pool)).await;
         let answer = answer.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         read::observe("ping", begun, answer.as_ref().err());
-        answer.map(drop).map_err(|_| StoreError::Unavailable)
+        let phase = answer.map_err(|_| StoreError::Unavailable)?;
+        phase.map(drop).map_err(StoreError::PhaseContradiction)
     }
 
     /// Records the figures that have to be looked at: depths, connections and the phase every few seconds, the months
     /// ahead every minute. Works until it is told to stop.
     pub async fn run_observer(&self, shutdown: &CancellationToken) {
-        let observer = Observer::new(self.phase, self.pool.clone(), &self.lanes, &self.partitions);
+        let observer = Observer::new(&self.phase, self.pool.clone(), &self.lanes, &self.partitions);
         let _stopped = shutdown.run_until_cancelled(observer.run()).await;
     }
 
@@ -150,6 +162,7 @@ impl Store {
     pub async fn close(&self) {
         self.lanes.close().await;
         self.partitions.close().await;
+        self.instance.leave().await;
         self.pool.close().await;
     }
 }

@@ -124,7 +124,7 @@ async fn work(
     };
     let address = listener.local_addr();
     let address = address.map_err(|error| Failure::internal("the port was lost").because(error))?;
-    let guide = Guide::new(address, url, psql, store.phase(), cluster.folder());
+    let guide = Guide::new(address, url, psql, serve::phase(&store), cluster.folder());
     output::line(&guide.text())?;
     let server = config.server(address, probes)?;
     serve::serve(listener, store, server, shutdown).await

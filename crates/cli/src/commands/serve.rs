@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    tracing::info!(listen = address, phase = %store.phase(), "serving");
+    tracing::info!(listen = address, phase = phase(&store), "serving");
     // Cancelled also where serving ends by itself: a server that failed must not leave a maintainer behind.
     let ending = shutdown.child_token();
     let maintenance = tokio::spawn({
@@ -71,6 +71,11 @@ pub(crate) async fn serve(
     store.close().await;
     tracing::info!("stopped");
     served.map_err(|error| Failure::internal(format!("the server ended: {error}")).because_of(&error))
+}
+
+/// Which tables the store writes and reads, in a word.
+pub(crate) fn phase(store: &Store) -> String {
+    store.phase().map_or_else(|contradiction| contradiction.to_string(), |phase| phase.to_string())
 }
 
 /// Takes the port; `flag` is how the user names another.

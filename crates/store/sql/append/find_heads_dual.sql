@@ -1,9 +1,10 @@
--- Where the streams of a batch stand, and the instant of the append; one row a stream, in the order asked for.
+-- Where the streams of a batch stand, the instant of the append, and the phase; one row a stream, in the order asked for.
 -- $1 tenant ids, $2 aggregate types, $3 aggregate ids
 -- The legacy table is asked as well: another program, or a process without the flag, may have appended to it.
 -- The clock is the database's, one for all processes.
 SELECT
     (SELECT clock_timestamp()) AS "now!",
+    (SELECT phase FROM public.event_store_control WHERE singleton) AS "phase!",
     stream.version AS "stream_version?",
     stream.last_hash AS "stream_hash?",
     legacy.aggregate_version AS "legacy_version?",

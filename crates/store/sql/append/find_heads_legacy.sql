@@ -1,8 +1,9 @@
--- Where the streams of a batch stand in the legacy table alone, and the instant of the append; one row a stream, in
--- the order asked for.
+-- Where the streams of a batch stand in the legacy table alone, the instant of the append, and the phase; one row a stream,
+-- in the order asked for.
 -- $1 tenant ids, $2 aggregate types, $3 aggregate ids
 SELECT
     (SELECT clock_timestamp()) AS "now!",
+    (SELECT phase FROM public.event_store_control WHERE singleton) AS "phase!",
     legacy.aggregate_version AS "legacy_version?",
     legacy.event_hash AS "legacy_hash?"
 FROM UNNEST($1::text[], $2::text[], $3::text[])

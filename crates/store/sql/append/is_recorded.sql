@@ -1,4 +1,4 @@
--- Whether an event is recorded.
+-- Whether an event is recorded, by a process that writes the legacy table alone.
 -- $1 tenant id, $2 event id
 SELECT EXISTS (
     SELECT

@@ -4,9 +4,12 @@
 -- timestamp of its events
 -- $28 tenant ids, $29 aggregate types, $30 aggregate ids of the streams written to, and of each $31 the last version,
 -- $32 the last hash, $33 the least and $34 the greatest timestamp of the new events
+-- $35 what the control row said when the batch was decided
 -- Every append of a tenant moves its last position. So where it stands as the batch believes, the batch knows all of the
 -- tenant's streams, and this statement alone is the transaction; where it does not, nothing is written, and `holds` is
--- false. Both tables are fed from the same rows, so that no column can differ.
+-- false. So it is where the phase is another by now: it cannot change between this statement's snapshot and its commit, as
+-- a change waits for everybody who has one of the two tables open for writing, which comes before the snapshot.
+-- Both tables are fed from the same rows, so that no column can differ.
 WITH locked AS MATERIALIZED (
     SELECT tenant_id, last_position, retention_floor
     FROM public.event_store_tenant
@@ -15,7 +18,9 @@ WITH locked AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 guard AS MATERIALIZED (
-    SELECT COUNT(*) = CARDINALITY($24::text[]) AS holds
+    SELECT
+        COUNT(*) = CARDINALITY($24::text[])
+        AND EXISTS (SELECT FROM public.event_store_control WHERE singleton AND phase = $35) AS holds
     FROM UNNEST($24::text[], $25::bigint[], $27::timestamptz[])
         AS believed (tenant_id, last_position, least_timestamp)
     JOIN locked

@@ -1,6 +1,7 @@
--- Where a stream stands before it is read: one row, whether the stream exists or not.
+-- The phase, and where a stream stands before it is read: one row, whether the stream exists or not.
 -- $1 tenant id, $2 aggregate type, $3 aggregate id
 SELECT
+    control.phase,
     stream.version AS "stream_version?",
     stream.first_timestamp AS "first_timestamp?",
     stream.last_timestamp AS "last_timestamp?",
@@ -13,10 +14,10 @@ SELECT
         ORDER BY event.aggregate_version DESC
         LIMIT 1
     ) AS "legacy_version?"
-FROM (VALUES (true)) AS always (one)
+FROM public.event_store_control AS control
 LEFT JOIN public.event_store_stream AS stream
     ON stream.tenant_id = $1
     AND stream.aggregate_type = $2
     AND stream.aggregate_id = $3
-ORDER BY always.one
+ORDER BY control.singleton
 LIMIT 1

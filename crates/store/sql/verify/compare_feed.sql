@@ -28,6 +28,7 @@ SELECT
         page."position" BETWEEN 1 AND tenant.last_position OR page."position" BETWEEN tenant.history_position AND -1,
         true
     ) AS "is_drawn!",
+    (SELECT phase FROM public.event_store_control WHERE singleton) AS "phase!",
     legacy.event_id IS NOT NULL AS "is_in_legacy!",
     ROW(
         page.event_id, page.event_type, page.aggregate_type, page.aggregate_id, page.aggregate_version,

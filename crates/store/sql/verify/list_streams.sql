@@ -1,4 +1,5 @@
--- A page of a tenant's streams, by type and id, with the stream's own record of its last event where it has one.
+-- A page of a tenant's streams, by type and id, with the stream's own record of its last event where it has one, and the
+-- phase.
 -- $1 tenant id, $2 aggregate type and $3 aggregate id of the last stream of the page before, $4 most rows
 -- The legacy table is skipped through, one probe of its index a stream.
 WITH RECURSIVE legacy AS (
@@ -38,7 +39,10 @@ SELECT
     named.aggregate_type AS "aggregate_type!",
     named.aggregate_id AS "aggregate_id!",
     stream.version AS "version?",
-    stream.last_hash AS "last_hash?"
+    stream.last_hash AS "last_hash?",
+    stream.first_timestamp AS "first_timestamp?",
+    stream.last_timestamp AS "last_timestamp?",
+    (SELECT phase FROM public.event_store_control WHERE singleton) AS "phase!"
 FROM named
 LEFT JOIN public.event_store_stream AS stream
     ON stream.tenant_id = $1

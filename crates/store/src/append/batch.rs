@@ -24,6 +24,7 @@ pub(super) struct Batch<'a> {
     pub(super) rows: Vec<NewRow<'a>>,
     pub(super) streams: Vec<StreamRow<'a>>,
     pub(super) verdicts: Vec<Verdict>,
+    phase: Phase,
     /// Where each stream stands in `streams`.
     places: HashMap<(&'a TenantId, &'a StreamId), usize>,
 }
@@ -31,8 +32,8 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Decides the appends in their order; each moves the state on for those after it.
     pub(super) fn decide(state: &mut State, phase: Phase, appends: &[&'a Append]) -> Self {
-        let mut batch =
-            Self { rows: Vec::new(), streams: Vec::new(), verdicts: Vec::new(), places: HashMap::new() };
+        let (rows, streams, verdicts, places) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+        let mut batch = Self { rows, streams, verdicts, phase, places };
         let mut waiting: HashSet<&TenantId> = HashSet::new();
         for append in appends {
             // Behind an append that waits, nobody knows yet where the streams of its tenant will stand, nor what of it
@@ -45,7 +46,7 @@ impl<'a> Batch<'a> {
                 continue;
             }
             // A refused append must not make partitions: an unknown tenant's is decided before they are made.
-            let known = phase == Phase::Legacy || state.tenants.contains_key(append.tenant());
+            let known = !phase.writes_partitioned() || state.tenants.contains_key(append.tenant());
             let verdict = match state.decide(append) {
                 Decision::Record { .. } if !known => {
                     waiting.insert(append.tenant());
@@ -97,8 +98,12 @@ impl<'a> Batch<'a> {
 
     /// What is to be looked for, should its commit not be answered.
     pub(super) fn doubt(self) -> Doubt {
-        let witness = self.rows.first();
-        let witness = witness.map(|row| Witness { tenant: row.tenant.clone(), event_id: row.event_id });
+        let witness = self.rows.first().map(|row| Witness {
+            tenant: row.tenant.clone(),
+            event_id: row.event_id,
+            event_timestamp: row.event_timestamp,
+            phase: self.phase,
+        });
         Doubt { witness, verdicts: self.verdicts }
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use partita_model::{TenantId, Uuid};
+use partita_model::{Phase, TenantId, Timestamp, Uuid};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -27,6 +27,9 @@ pub(super) struct Doubt {
 pub(super) struct Witness {
     pub(super) tenant: TenantId,
     pub(super) event_id: Uuid,
+    pub(super) event_timestamp: Timestamp,
+    /// The phase that it was written in, and so the tables where it is, if it is.
+    pub(super) phase: Phase,
 }
 
 /// What became of a transaction whose commit was not answered.
@@ -73,14 +76,22 @@ async fn look(connection: &mut PgConnection, lost: SessionId, witness: &Witness)
     let over = sqlx::query_file_scalar!("sql/append/is_session_over.sql", lost.pid, lost.started)
         .fetch_one(&mut *connection)
         .await?;
-    let recorded =
-        sqlx::query_file_scalar!("sql/append/is_recorded.sql", witness.tenant.as_str(), witness.event_id)
-            .fetch_one(&mut *connection)
-            .await?;
-    if recorded {
+    if is_recorded(connection, witness).await? {
         // The session may have been ended while it waited for a standby: visible here is not yet safe there.
         sqlx::query_file_scalar!("sql/append/await_standbys.sql").fetch_one(&mut *connection).await?;
         return Ok(Fate::Committed);
     }
     Ok(if over { Fate::RolledBack } else { Fate::Unknown })
+}
+
+async fn is_recorded(connection: &mut PgConnection, witness: &Witness) -> sqlx::Result<bool> {
+    let (tenant, event_id) = (witness.tenant.as_str(), witness.event_id);
+    if !witness.phase.writes_partitioned() {
+        let recorded = sqlx::query_file_scalar!("sql/append/is_recorded.sql", tenant, event_id);
+        return recorded.fetch_one(connection).await;
+    }
+    let at = witness.event_timestamp.to_datetime();
+    sqlx::query_file_scalar!("sql/append/is_recorded_partitioned.sql", tenant, event_id, at)
+        .fetch_one(connection)
+        .await
 }

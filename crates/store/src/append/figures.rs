@@ -18,6 +18,7 @@ pub(super) fn note(appends: &[&Append], took: Duration, outcome: &Result<Vec<Ver
         Err(Failure::Race { .. }) => ("refused", "race"),
         Err(Failure::Busy) => ("refused", "lock_timeout"),
         Err(Failure::NoPartition) => ("refused", "no_partition"),
+        Err(Failure::OtherPhase(_) | Failure::Fenced) => ("refused", "phase"),
         Err(Failure::Refused(_)) => ("refused", "data"),
         Err(Failure::Unavailable) => ("refused", "unavailable"),
         Err(Failure::Defect) => ("refused", "defect"),

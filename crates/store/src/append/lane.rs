@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_model::{Append, Month, Phase, TenantId};
+use partita_model::{Append, Month, TenantId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +13,7 @@ use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
 use super::writer::Writer;
 use crate::partitions::Partitions;
+use crate::phase::PhaseCell;
 use crate::{StoreConfig, StoreError};
 
 /// When a caller that was turned away should come back.
@@ -31,7 +32,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         config: &StoreConfig,
-        phase: Phase,
+        phase: Arc<PhaseCell>,
         queue: Arc<FairQueue<Job>>,
         partitions: Arc<Partitions>,
         tasks: TaskTracker,
@@ -204,7 +205,9 @@ fn refuse(append: &Append, failure: &Failure) -> StoreError {
             }
             None => StoreError::Internal,
         },
-        Failure::Busy => StoreError::Overloaded { retry_after: RETRY_AFTER },
+        // Only where the session lost the setting that lets it pass: a pooler between us and the database.
+        Failure::Fenced => refuse(append, &Failure::Refused(Refusal::Legacy("event_store_fence".to_owned()))),
+        Failure::Busy | Failure::OtherPhase(_) => StoreError::Overloaded { retry_after: RETRY_AFTER },
         Failure::Unavailable => StoreError::Unavailable,
         Failure::InDoubt(_) => StoreError::OutcomeUnknown,
         Failure::Race { .. } | Failure::NoPartition | Failure::Defect => StoreError::Internal,

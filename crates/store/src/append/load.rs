@@ -1,10 +1,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use partita_model::{Append, Phase, StreamId, TenantId, Timestamp, Uuid, Version};
+use partita_model::{Append, ControlPhase, Phase, StreamId, TenantId, Timestamp, Version};
 use sqlx::PgConnection;
 
 use super::decide::{Head, State, TenantState, horizon};
-use super::replay::Recorded;
+use super::recorded::find_recorded;
+use crate::phase::parse;
 
 /// Locks the tenants until the transaction ends; those that are not registered are left out.
 pub(super) async fn lock_tenants(
@@ -22,7 +23,7 @@ pub(super) async fn lock_tenants(
         .collect()
 }
 
-fn tenant(tenant_id: String) -> sqlx::Result<TenantId> {
+pub(super) fn tenant(tenant_id: String) -> sqlx::Result<TenantId> {
     TenantId::parse(tenant_id).map_err(|error| sqlx::Error::Decode(format!("tenant_id {error}").into()))
 }
 
@@ -33,80 +34,73 @@ pub(super) async fn load(
     months_ahead: u32,
     tenants: HashMap<TenantId, TenantState>,
     appends: &[&Append],
-) -> sqlx::Result<State> {
+) -> sqlx::Result<Loaded> {
     let streams: BTreeSet<(&TenantId, &StreamId)> = appends
         .iter()
         .flat_map(|append| append.streams().iter().map(|stream| (append.tenant(), &stream.stream)))
         .collect();
     let streams: Vec<_> = streams.into_iter().collect();
-    let (now, heads) = find_heads(connection, phase, &streams).await?;
-    let recorded = find_recorded(connection, appends).await?;
-    Ok(State { now, horizon: horizon(now, months_ahead), tenants, heads, recorded, drawn: HashSet::new() })
+    let (said, now, heads) = find_heads(connection, phase, &streams).await?;
+    if said != phase.control() {
+        return Ok(Loaded::OtherPhase(said));
+    }
+    let recorded = find_recorded(connection, phase, now, appends).await?;
+    let horizon = horizon(now, months_ahead);
+    let state = State { now, horizon, tenants, heads, recorded, drawn: HashSet::new() };
+    Ok(Loaded::State(Box::new(state)))
 }
 
+/// What a look at the database gave.
+pub(super) enum Loaded {
+    /// All that the batch is decided by.
+    State(Box<State>),
+    /// Nothing: the control row says something else than the look was made for.
+    OtherPhase(ControlPhase),
+}
+
+/// The phase, the clock, and where the streams stand, all of one snapshot.
 async fn find_heads(
     connection: &mut PgConnection,
     phase: Phase,
     streams: &[(&TenantId, &StreamId)],
-) -> sqlx::Result<(Timestamp, HashMap<(TenantId, StreamId), Head>)> {
+) -> sqlx::Result<(ControlPhase, Timestamp, HashMap<(TenantId, StreamId), Head>)> {
     let tenants: Vec<&str> = streams.iter().map(|(tenant, _)| tenant.as_str()).collect();
     let types: Vec<&str> = streams.iter().map(|(_, stream)| stream.aggregate_type()).collect();
     let ids: Vec<&str> = streams.iter().map(|(_, stream)| stream.aggregate_id()).collect();
-    let mut now = None;
+    let mut said = None;
     let mut found = Vec::with_capacity(streams.len());
+    macro_rules! fetch {
+        ($file:literal) => {
+            sqlx::query_file!($file, &tenants as _, &types as _, &ids as _).fetch_all(connection).await?
+        };
+    }
     match phase {
         Phase::Legacy => {
-            let query =
-                sqlx::query_file!("sql/append/find_heads_legacy.sql", &tenants as _, &types as _, &ids as _);
-            for row in query.fetch_all(connection).await? {
-                now = Some(row.now);
+            for row in fetch!("sql/append/find_heads_legacy.sql") {
+                said = Some((row.phase, row.now));
                 found.push(head(row.legacy_version, row.legacy_hash));
             }
         }
-        Phase::Dual => {
-            let query =
-                sqlx::query_file!("sql/append/find_heads_dual.sql", &tenants as _, &types as _, &ids as _);
-            for row in query.fetch_all(connection).await? {
-                now = Some(row.now);
+        Phase::Dual | Phase::Fenced => {
+            for row in fetch!("sql/append/find_heads_dual.sql") {
+                said = Some((row.phase, row.now));
                 let stream = head(row.stream_version, row.stream_hash);
                 let legacy = head(row.legacy_version, row.legacy_hash);
                 found.push(if legacy.version > stream.version { legacy } else { stream });
             }
         }
+        Phase::Restoring | Phase::Finalized => {
+            for row in fetch!("sql/append/find_heads_partitioned.sql") {
+                said = Some((row.phase, row.now));
+                found.push(head(row.stream_version, row.stream_hash));
+            }
+        }
     }
     let key = |(tenant, stream): &(&TenantId, &StreamId)| ((*tenant).clone(), (*stream).clone());
-    let now = now.ok_or(sqlx::Error::RowNotFound)?;
-    Ok((Timestamp::from_datetime(now), streams.iter().map(key).zip(found).collect()))
+    let (said, now) = said.ok_or(sqlx::Error::RowNotFound)?;
+    Ok((parse(&said), Timestamp::from_datetime(now), streams.iter().map(key).zip(found).collect()))
 }
 
 fn head(version: Option<i32>, hash: Option<String>) -> Head {
     Head { version: Version::new(version.unwrap_or_default()), hash }
-}
-
-async fn find_recorded(
-    connection: &mut PgConnection,
-    appends: &[&Append],
-) -> sqlx::Result<HashMap<(TenantId, Uuid), Recorded>> {
-    let tenants: BTreeSet<&str> = appends.iter().map(|append| append.tenant().as_str()).collect();
-    let tenants: Vec<&str> = tenants.into_iter().collect();
-    let ids: Vec<Uuid> =
-        appends.iter().flat_map(|append| append.events()).filter_map(|event| event.event_id).collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows =
-        sqlx::query_file!("sql/append/find_recorded.sql", &tenants as _, &ids).fetch_all(connection).await?;
-    rows.into_iter()
-        .map(|row| {
-            let recorded = Recorded {
-                stream: StreamId::from_row(row.aggregate_type, row.aggregate_id),
-                version: Version::new(row.aggregate_version),
-                event_type: row.event_type,
-                data: row.event_data,
-                metadata: row.event_metadata,
-                event_timestamp: Timestamp::from_datetime(row.event_timestamp),
-            };
-            Ok(((tenant(row.tenant_id)?, row.event_id), recorded))
-        })
-        .collect()
 }

@@ -9,6 +9,7 @@ mod job;
 mod lane;
 mod load;
 mod queue;
+mod recorded;
 mod refusal;
 mod replay;
 mod rows;
@@ -19,7 +20,7 @@ mod writer;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use partita_model::{Append, Appended, Phase};
+use partita_model::{Append, Appended};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,7 @@ use self::job::Job;
 use self::lane::Lane;
 use self::queue::{FairQueue, Full};
 use crate::partitions::Partitions;
+use crate::phase::PhaseCell;
 use crate::{StoreConfig, StoreError};
 
 pub(crate) use self::refusal::is_connection_lost;
@@ -41,13 +43,13 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// Starts the lanes; each connects when it gets its first append.
-    pub(crate) fn start(config: &StoreConfig, phase: Phase, partitions: &Arc<Partitions>) -> Self {
+    pub(crate) fn start(config: &StoreConfig, phase: &Arc<PhaseCell>, partitions: &Arc<Partitions>) -> Self {
         let tasks = TaskTracker::new();
         let queues = (0..config.lanes.count.max(1))
             .map(|_| {
                 let queue = Arc::new(FairQueue::new(config.lanes));
-                let lane =
-                    Lane::new(config, phase, Arc::clone(&queue), Arc::clone(partitions), tasks.clone());
+                let (phase, partitions) = (Arc::clone(phase), Arc::clone(partitions));
+                let lane = Lane::new(config, phase, Arc::clone(&queue), partitions, tasks.clone());
                 tasks.spawn(lane.run());
                 queue
             })

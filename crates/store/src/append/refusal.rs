@@ -1,10 +1,13 @@
-use partita_model::Uuid;
+use partita_model::{ControlPhase, Uuid};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::doubt::Doubt;
 
 /// `pg_terminate_backend`, or a fast shutdown.
 const ADMIN_SHUTDOWN: &str = "57P01";
+
+/// The fence of the legacy table (`event_store_refuse_unfenced`).
+const FENCED: &str = "PTF01";
 
 /// What a failed transaction means for the appends in it.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub(super) enum Failure {
     Busy,
     /// A tenant or a month has no partition.
     NoPartition,
+    /// The control row says something else than the transaction was made for.
+    OtherPhase(ControlPhase),
+    /// The legacy table is fenced, and this session does not write both tables.
+    Fenced,
     /// The data are refused, and would be again.
     Refused(Refusal),
     /// The database cannot work now; nothing is recorded.
@@ -99,6 +106,7 @@ fn by_sqlstate(error: &PgDatabaseError) -> Failure {
         code if code.starts_with("23") => {
             Failure::Refused(Refusal::Legacy(error.constraint().unwrap_or(code).to_owned()))
         }
+        FENCED => Failure::Fenced,
         // A trigger of the legacy table raised it.
         code @ ("P0001" | "45000") => Failure::Refused(Refusal::Legacy(code.to_owned())),
         code if code.starts_with("22") => Failure::Refused(Refusal::Value),
@@ -119,7 +127,7 @@ fn taken_event_id(error: &PgDatabaseError) -> Option<Uuid> {
 /// The one place where the database's own words about an append are logged.
 fn log(failure: &Failure, error: &sqlx::Error) {
     match failure {
-        Failure::Race { .. } | Failure::NoPartition => {
+        Failure::Race { .. } | Failure::NoPartition | Failure::OtherPhase(_) | Failure::Fenced => {
             tracing::debug!(%error, "append transaction lost a race");
         }
         Failure::Refused(_) => tracing::info!(%error, "append refused by the database"),

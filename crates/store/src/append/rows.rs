@@ -1,4 +1,6 @@
-use partita_model::{AppendedEvent, AuditContext, NewEvent, StreamId, TenantId, Timestamp, Uuid, Version};
+use partita_model::{
+    AppendedEvent, AuditContext, ControlPhase, NewEvent, Phase, StreamId, TenantId, Timestamp, Uuid, Version,
+};
 use sqlx::PgConnection;
 
 /// An event with all that is drawn for it, ready to be written.
@@ -93,16 +95,80 @@ pub(super) struct TenantRow<'a> {
     pub first_timestamp: Timestamp,
 }
 
-/// Writes a batch to both tables, and moves its tenants and streams on. Gives whether the tenants stood where the batch
-/// believes (nothing was written otherwise), and the database's clock.
-pub(super) async fn record_dual(
+/// Writes a batch to the tables of the phase, and moves its tenants and streams on. Gives whether the tenants stood where
+/// the batch believes, and the phase was the one believed (nothing was written otherwise), and the database's clock.
+pub(super) async fn record(
     connection: &mut PgConnection,
+    phase: Phase,
+    rows: &[NewRow<'_>],
+    tenants: &[TenantRow<'_>],
+    streams: &[StreamRow<'_>],
+) -> sqlx::Result<(bool, Timestamp)> {
+    if phase.writes_legacy() {
+        record_dual(connection, phase.control(), rows, tenants, streams).await
+    } else {
+        record_partitioned(connection, rows, tenants, streams).await
+    }
+}
+
+async fn record_dual(
+    connection: &mut PgConnection,
+    control: ControlPhase,
     rows: &[NewRow<'_>],
     tenants: &[TenantRow<'_>],
     streams: &[StreamRow<'_>],
 ) -> sqlx::Result<(bool, Timestamp)> {
     let recorded = sqlx::query_file!(
         "sql/append/record_dual.sql",
+        &column(rows, |row| row.event_id),
+        &text(rows, |row| &row.event.event_type) as _,
+        &text(rows, |row| row.stream.aggregate_type()) as _,
+        &text(rows, |row| row.stream.aggregate_id()) as _,
+        &column(rows, |row| row.version.get()),
+        &text(rows, |row| row.event.data.as_str()) as _,
+        &column(rows, |row| row.event.metadata.as_ref().map(|metadata| metadata.as_str())) as _,
+        &text(rows, |row| row.tenant.as_str()) as _,
+        &text(rows, |row| &row.context.user_id) as _,
+        &audit(rows, |context| &context.correlation_id) as _,
+        &column(rows, |row| row.context.causation_id) as _,
+        &audit(rows, |context| &context.legal_basis) as _,
+        &audit(rows, |context| &context.data_classification) as _,
+        &audit(rows, |context| &context.retention_policy) as _,
+        &audit(rows, |context| &context.ip_address) as _,
+        &audit(rows, |context| &context.user_agent) as _,
+        &audit(rows, |context| &context.session_id) as _,
+        &audit(rows, |context| &context.request_id) as _,
+        &text(rows, |row| &row.event_hash) as _,
+        &column(rows, |row| row.previous_event_hash.as_deref()) as _,
+        &column(rows, |row| row.event_timestamp.to_datetime()),
+        &column(rows, |row| row.created_at.to_datetime()),
+        &column(rows, |row| row.position) as _,
+        &column(tenants, |row| row.tenant.as_str()) as _,
+        &column(tenants, |row| row.base_position),
+        &column(tenants, |row| row.last_position),
+        &column(tenants, |row| row.first_timestamp.to_datetime()),
+        &column(streams, |row| row.tenant.as_str()) as _,
+        &column(streams, |row| row.stream.aggregate_type()) as _,
+        &column(streams, |row| row.stream.aggregate_id()) as _,
+        &column(streams, |row| row.version.get()),
+        &column(streams, |row| row.last_hash.as_str()) as _,
+        &column(streams, |row| row.first_timestamp.to_datetime()),
+        &column(streams, |row| row.last_timestamp.to_datetime()),
+        control.to_string(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((recorded.holds, Timestamp::from_datetime(recorded.now)))
+}
+
+async fn record_partitioned(
+    connection: &mut PgConnection,
+    rows: &[NewRow<'_>],
+    tenants: &[TenantRow<'_>],
+    streams: &[StreamRow<'_>],
+) -> sqlx::Result<(bool, Timestamp)> {
+    let recorded = sqlx::query_file!(
+        "sql/append/record_partitioned.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
         &text(rows, |row| row.stream.aggregate_type()) as _,

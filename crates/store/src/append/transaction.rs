@@ -6,32 +6,44 @@ use tokio::time::Instant;
 
 use super::batch::{Batch, Verdict};
 use super::cache::Cache;
-use super::decide::State;
-use super::load::{load, lock_tenants};
+use super::load::{Loaded, load, lock_tenants};
+use super::recorded::{find_in_partitioned, looked_up_at_once};
 use super::refusal::{Failure, before_commit, during_commit};
-use super::rows::{record_dual, record_legacy};
+use super::rows::{record, record_legacy};
 
 /// Records a batch by one statement that is its own transaction, decided from what the lane remembers. `None` when that
 /// is not enough for it: something is not remembered, an append is not simply to be recorded, or somebody else has
-/// appended meanwhile. Nothing is written then.
+/// appended meanwhile, or changed the phase. Nothing is written then.
 ///
 /// # Errors
 /// Nothing is recorded, unless the failure says that it is in doubt.
 pub(super) async fn run_remembered(
     connection: &mut PgConnection,
     cache: &mut Cache,
+    phase: Phase,
     months_ahead: u32,
     appends: &[&Append],
 ) -> Result<Option<Vec<Verdict>>, Failure> {
     let at = Instant::now();
     let Some(mut state) = cache.state(appends, months_ahead, at) else { return Ok(None) };
-    let batch = Batch::decide(&mut state, Phase::Dual, appends);
+    if !phase.legacy_is_whole() {
+        // Legacy's unique index would not refuse an id that was recorded while legacy was not written. One that is not found
+        // here, and is recorded before the statement below, will have moved its tenant's last position.
+        if looked_up_at_once(phase, appends) < appends.len() {
+            return Ok(None);
+        }
+        let recorded = find_in_partitioned(connection, state.now, appends).await;
+        if !recorded.map_err(|error| before_commit(&error))?.is_empty() {
+            return Ok(None);
+        }
+    }
+    let batch = Batch::decide(&mut state, phase, appends);
     let recordable = |verdict: &Verdict| matches!(verdict, Verdict::Answer(Ok(_)));
     if !batch.verdicts.iter().all(recordable) {
         return Ok(None);
     }
     let tenants = batch.tenants(&state);
-    match record_dual(connection, &batch.rows, &tenants, &batch.streams).await {
+    match record(connection, phase, &batch.rows, &tenants, &batch.streams).await {
         Ok((true, now)) => {
             let verdicts = batch.verdicts;
             cache.learn_clock(now);
@@ -48,7 +60,7 @@ pub(super) async fn run_remembered(
 }
 
 /// Runs a batch as one transaction: lock the tenants, look where streams stand, decide, write, commit. Either all
-/// appends that were decided to be recorded are, or none.
+/// appends that were decided to be recorded are, or none. What is too much for one transaction is deferred.
 ///
 /// # Errors
 /// Nothing is recorded, unless the failure says that it is in doubt.
@@ -59,24 +71,28 @@ pub(super) async fn run(
     months_ahead: u32,
     appends: &[&Append],
 ) -> Result<Vec<Verdict>, Failure> {
+    let (appends, later) = appends.split_at(looked_up_at_once(phase, appends));
     let mut transaction = connection.begin().await.map_err(|error| before_commit(&error))?;
     let mut state = match look(&mut transaction, phase, months_ahead, appends).await {
-        Ok(state) => state,
+        Ok(Loaded::State(state)) => state,
+        Ok(Loaded::OtherPhase(said)) => return Err(roll_back(transaction, Failure::OtherPhase(said)).await),
         Err(error) => return Err(roll_back(transaction, before_commit(&error)).await),
     };
     cache.learn_clock(state.now);
     let batch = Batch::decide(&mut state, phase, appends);
-    let written = match phase {
-        _ if batch.rows.is_empty() => Ok(true),
-        Phase::Legacy => record_legacy(&mut transaction, &batch.rows).await.map(|()| true),
-        Phase::Dual => {
-            let tenants = batch.tenants(&state);
-            record_dual(&mut transaction, &batch.rows, &tenants, &batch.streams).await.map(|(holds, _)| holds)
-        }
+    let written = if batch.rows.is_empty() {
+        Ok(true)
+    } else if phase.writes_partitioned() {
+        let tenants = batch.tenants(&state);
+        let recorded = record(&mut transaction, phase, &batch.rows, &tenants, &batch.streams).await;
+        recorded.map(|(holds, _)| holds)
+    } else {
+        record_legacy(&mut transaction, &batch.rows).await.map(|()| true)
     };
     match written {
         Ok(true) => {}
-        // The tenants are locked: only a floor that was raised before can make a difference.
+        // The tenants are locked: only a floor that was raised before, or a phase that changed since, can make a
+        // difference.
         Ok(false) => {
             return Err(roll_back(transaction, Failure::Race { constraint: None, event_id: None }).await);
         }
@@ -85,8 +101,9 @@ pub(super) async fn run(
     if let Err(error) = transaction.commit().await {
         return Err(during_commit(&error, || batch.doubt()));
     }
-    let verdicts = batch.verdicts;
-    cache.learn(state);
+    let mut verdicts = batch.verdicts;
+    verdicts.extend(later.iter().map(|_| Verdict::Defer));
+    cache.learn(*state);
     Ok(verdicts)
 }
 
@@ -95,11 +112,9 @@ async fn look(
     phase: Phase,
     months_ahead: u32,
     appends: &[&Append],
-) -> sqlx::Result<State> {
-    let tenants = match phase {
-        Phase::Legacy => HashMap::new(),
-        Phase::Dual => lock_tenants(connection, appends).await?,
-    };
+) -> sqlx::Result<Loaded> {
+    let tenants =
+        if phase.writes_partitioned() { lock_tenants(connection, appends).await? } else { HashMap::new() };
     load(connection, phase, months_ahead, tenants, appends).await
 }
 

@@ -1,4 +1,6 @@
-use partita_model::{Append, Phase};
+use std::sync::Arc;
+
+use partita_model::{Append, Phase, PhaseContradiction};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
@@ -6,27 +8,31 @@ use tokio::time::Instant;
 use super::batch::Verdict;
 use super::cache::Cache;
 use super::doubt::{self, Doubt, Fate};
-use super::refusal::Failure;
+use super::refusal::{Failure, before_commit};
 use super::session::{Session, SessionId};
 use super::transaction;
-use crate::StoreConfig;
 use crate::connect::lane_options;
+use crate::phase::{PHASES_MAX, PhaseCell};
+use crate::{StoreConfig, StoreError};
 
 /// What a lane writes with: its connection, which comes and goes, and what it remembers.
 pub(super) struct Writer {
     options: PgConnectOptions,
     session: Option<Session>,
     cache: Cache,
-    phase: Phase,
+    /// The phase that the cache was filled in.
+    cached_in: Option<Phase>,
+    phase: Arc<PhaseCell>,
     months_ahead: u32,
 }
 
 impl Writer {
-    pub(super) fn new(config: &StoreConfig, phase: Phase) -> Self {
+    pub(super) fn new(config: &StoreConfig, phase: Arc<PhaseCell>) -> Self {
         Self {
-            options: lane_options(&config.database_url),
+            options: lane_options(&config.database_url, phase.flag()),
             session: None,
             cache: Cache::default(),
+            cached_in: None,
             phase,
             months_ahead: config.months_ahead,
         }
@@ -70,22 +76,71 @@ impl Writer {
             // Only a session that is known to be whole is used again.
             Err(Failure::Unavailable | Failure::Defect) => outcome,
             Ok(_)
-            | Err(Failure::Race { .. } | Failure::Busy | Failure::NoPartition | Failure::Refused(_)) => {
+            | Err(
+                Failure::Race { .. }
+                | Failure::Busy
+                | Failure::NoPartition
+                | Failure::OtherPhase(_)
+                | Failure::Fenced
+                | Failure::Refused(_),
+            ) => {
                 self.session = Some(session);
                 outcome
             }
         }
     }
 
-    /// From memory where that is enough; else with a look.
+    /// In the phase that the database is in; all are told where this process must not serve in it.
     async fn run(
         &mut self,
         connection: &mut PgConnection,
         appends: &[&Append],
     ) -> Result<Vec<Verdict>, Failure> {
+        let mut believed = self.phase.get();
+        for _ in 0..PHASES_MAX {
+            let phase = match believed {
+                Ok(phase) => phase,
+                // What is remembered may be mended by now.
+                Err(_) => match self.ask_phase(connection).await? {
+                    Ok(phase) => phase,
+                    Err(contradiction) => {
+                        let refused = || Verdict::Answer(Err(StoreError::PhaseContradiction(contradiction)));
+                        return Ok(appends.iter().map(|_| refused()).collect());
+                    }
+                },
+            };
+            match self.run_in(connection, phase, appends).await {
+                Err(Failure::OtherPhase(said)) => believed = self.phase.learn(said),
+                Err(Failure::Fenced) => believed = self.ask_phase(connection).await?,
+                outcome => return outcome,
+            }
+        }
+        Err(Failure::Fenced)
+    }
+
+    async fn ask_phase(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Result<Phase, PhaseContradiction>, Failure> {
+        self.phase.ask(connection).await.map_err(|error| before_commit(&error))
+    }
+
+    /// From memory where that is enough; else with a look.
+    async fn run_in(
+        &mut self,
+        connection: &mut PgConnection,
+        phase: Phase,
+        appends: &[&Append],
+    ) -> Result<Vec<Verdict>, Failure> {
+        if self.cached_in != Some(phase) {
+            // While legacy is an arbiter, others may move streams without a word to the tenant's row; its unique index
+            // refuses what is decided without them. Past that phase nothing would.
+            self.cache = Cache::default();
+            self.cached_in = Some(phase);
+        }
         let (cache, months_ahead) = (&mut self.cache, self.months_ahead);
-        if self.phase == Phase::Dual {
-            match transaction::run_remembered(connection, cache, months_ahead, appends).await {
+        if phase.writes_partitioned() {
+            match transaction::run_remembered(connection, cache, phase, months_ahead, appends).await {
                 Ok(Some(done)) => return Ok(done),
                 Ok(None) => {}
                 // An event that is recorded already, or another writer: a look tells which.
@@ -93,7 +148,7 @@ impl Writer {
                 Err(failure) => return Err(failure),
             }
         }
-        transaction::run(connection, cache, self.phase, months_ahead, appends).await
+        transaction::run(connection, cache, phase, months_ahead, appends).await
     }
 
     /// Finds out what became of a transaction whose commit was not answered; one that came to nothing is run again.

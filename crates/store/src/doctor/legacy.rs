@@ -24,7 +24,7 @@ pub(super) async fn check_phase(connection: &mut PgConnection, config: &StoreCon
     Ok(match Phase::resolve(config.partitions_v1, control) {
         Ok(phase) => Answer::ok(format!("the row says {control}, DB_PARTITIONS_V1={flag}: phase {phase}")),
         Err(contradiction) => {
-            let fix = format!("export DB_PARTITIONS_V1={}, or run the release that set this phase", 1 - flag);
+            let fix = format!("export DB_PARTITIONS_V1={}", 1 - flag);
             Answer::fail(contradiction.to_string(), fix)
         }
     })

@@ -5,14 +5,15 @@ pub(crate) mod row;
 
 use std::collections::VecDeque;
 
-use partita_model::{Direction, Phase, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
+use partita_model::{Direction, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use self::page::Page;
-use crate::StoreError;
+use self::page::{Found, Page, Source};
 use crate::append::is_connection_lost;
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
+use crate::phase::{PHASES_MAX, PhaseCell};
+use crate::{ChainTable, StoreError};
 
 /// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
 /// it: 128 of the largest are 128 MiB.
@@ -25,7 +26,7 @@ const PAGE_BYTES_WANTED: usize = 1024 * 1024;
 /// Reads one stream as it stood when the read began: events that are appended meanwhile are not part of it.
 pub struct StreamReader {
     pool: PgPool,
-    phase: Phase,
+    source: Source,
     read: ReadStream,
     /// Where the stream stood when the read began.
     head: Version,
@@ -39,15 +40,40 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// Finds the stream.
-    pub(crate) async fn open(pool: PgPool, phase: Phase, read: ReadStream) -> Result<Self, StoreError> {
-        let begun = Instant::now();
-        let found = match phase {
-            Phase::Legacy => page::find_legacy(&pool, &read).await,
-            Phase::Dual => page::find_dual(&pool, &read).await,
+    /// Finds the stream, in the phase that the database is in. Where its events are then, they are to the end of the read,
+    /// whatever becomes of the phase: no change of it takes an event out of a table, and the read ends where the stream
+    /// stands now.
+    pub(crate) async fn open(pool: PgPool, phase: &PhaseCell, read: ReadStream) -> Result<Self, StoreError> {
+        let mut believed = phase.current(&pool).await?;
+        for _ in 0..PHASES_MAX {
+            let begun = Instant::now();
+            let found = page::find(&pool, believed, &read).await;
+            observe("find_stream", begun, found.as_ref().err());
+            let found = found.map_err(|error| store_error(&error))?;
+            if found.control == believed.control() {
+                return Self::begin(pool, found, read);
+            }
+            believed = phase.learn(found.control).map_err(StoreError::PhaseContradiction)?;
+        }
+        Err(StoreError::Unavailable)
+    }
+
+    /// Finds the stream in one of the tables, whatever the phase, to follow its chain there. Legacy keeps what has expired.
+    pub(crate) async fn open_chain(
+        pool: PgPool,
+        table: ChainTable,
+        read: ReadStream,
+    ) -> Result<Self, StoreError> {
+        let found = match table {
+            ChainTable::Legacy => page::find_legacy(&pool, &read).await,
+            ChainTable::Partitioned => page::find_partitioned(&pool, &read).await.map(|(found, _)| found),
         };
-        observe("find_stream", begun, found.as_ref().err());
-        let Some((head, lived)) = found.map_err(|error| store_error(&error))? else {
+        Self::begin(pool, found.map_err(|error| store_error(&error))?, read)
+    }
+
+    fn begin(pool: PgPool, found: Found, read: ReadStream) -> Result<Self, StoreError> {
+        let Found { control: _, source, head, lived } = found;
+        let Some(head) = head else {
             return Err(StoreError::StreamNotFound { stream: read.stream });
         };
         let next = match (read.direction, read.from_version) {
@@ -56,7 +82,7 @@ impl StreamReader {
         };
         let left = read.max_count;
         let page_rows = FIRST_PAGE_ROWS;
-        Ok(Self { pool, phase, read, head, lived, next: Some(next), left, page_rows, first_version: None })
+        Ok(Self { pool, source, read, head, lived, next: Some(next), left, page_rows, first_version: None })
     }
 
     /// The next events, in the direction of the read; `None` at the end.
@@ -138,13 +164,15 @@ impl StreamReader {
             from.map_or(page::EVER.0, Timestamp::to_datetime),
             to.map_or(page::EVER.1, Timestamp::to_datetime),
         );
+        let lived = self.lived_within(wanted);
         let begun = Instant::now();
-        let events = match self.phase {
-            Phase::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
-            Phase::Dual => page.union(&self.pool, &self.read, wanted, self.lived_within(wanted)).await,
+        let events = match self.source {
+            Source::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
+            Source::Union => page.union(&self.pool, &self.read, wanted, lived).await,
+            Source::Partitioned => page.partitioned(&self.pool, &self.read, lived).await,
         };
         observe("read_page", begun, events.as_ref().err());
-        if let (Phase::Dual, Ok(events)) = (self.phase, &events) {
+        if let (Source::Union, Ok(events)) = (self.source, &events) {
             // Only what is in the partitioned table has a position.
             let legacy = events.iter().filter(|event| event.position.is_none()).count();
             UNION_LEGACY_ROWS.add(legacy as u64, []);
@@ -154,7 +182,7 @@ impl StreamReader {
 
     /// The part of the wanted time that the stream lived through in the partitioned table. `lived` is as old as the
     /// read, the page is not; and yet nothing is missed: versions end at the head of that time, and whatever is copied
-    /// into the partitioned table since then is still in the legacy table.
+    /// into the partitioned table since then is still in the legacy table, which is read beside it.
     fn lived_within(&self, (from, to): page::Bounds) -> page::Bounds {
         match self.lived {
             Some((first, last)) => {

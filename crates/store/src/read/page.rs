@@ -1,9 +1,10 @@
-use partita_model::{Direction, ReadStream, RecordedEvent, Timestamp, Version};
+use partita_model::{ControlPhase, Direction, Phase, ReadStream, RecordedEvent, Timestamp, Version};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::row::EventRow;
+use crate::phase::parse;
 
 /// Every instant that a [`Timestamp`] can hold: the bounds of a read that names none.
 pub(crate) const EVER: Bounds = (datetime!(0001-01-01 00:00 UTC), datetime!(9999-12-31 23:59:59.999999 UTC));
@@ -22,20 +23,58 @@ pub(crate) struct Page {
     pub direction: Direction,
 }
 
-/// The last version of a stream, and the least and greatest timestamp of its events in the partitioned table.
-pub(crate) type Found = Option<(Version, Option<(Timestamp, Timestamp)>)>;
+/// Which tables a read's pages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Legacy alone.
+    Legacy,
+    /// Both tables, united.
+    Union,
+    /// The partitioned table alone.
+    Partitioned,
+}
+
+/// What a read is begun with, all of one snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// What the control row says.
+    pub control: ControlPhase,
+    /// Where the events are.
+    pub source: Source,
+    /// The last version of the stream; none when there is no such stream.
+    pub head: Option<Version>,
+    /// The least and greatest timestamp of its events in the partitioned table.
+    pub lived: Option<(Timestamp, Timestamp)>,
+}
+
+/// Finds a stream, by the tables that know it in a phase.
+pub(crate) async fn find(pool: &PgPool, phase: Phase, read: &ReadStream) -> sqlx::Result<Found> {
+    match phase {
+        Phase::Legacy => find_legacy(pool, read).await,
+        Phase::Dual => find_dual(pool, read).await,
+        Phase::Fenced => {
+            let (found, is_verified) = find_partitioned(pool, read).await?;
+            let decided = is_verified || found.control != phase.control();
+            if decided { Ok(found) } else { find_dual(pool, read).await }
+        }
+        Phase::Restoring | Phase::Finalized => Ok(find_partitioned(pool, read).await?.0),
+    }
+}
 
 pub(crate) async fn find_legacy(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
-    let version = sqlx::query_file_scalar!(
+    let row = sqlx::query_file!(
         "sql/read_stream/find_stream_legacy.sql",
         read.tenant.as_str(),
         read.stream.aggregate_type(),
         read.stream.aggregate_id()
-    );
-    Ok(version.fetch_optional(pool).await?.map(|version| (Version::new(version), None)))
+    )
+    .fetch_one(pool)
+    .await?;
+    let (control, head) = (parse(&row.phase), row.version.map(Version::new));
+    Ok(Found { control, source: Source::Legacy, head, lived: None })
 }
 
-pub(crate) async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
+async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
     let row = sqlx::query_file!(
         "sql/read_stream/find_stream_dual.sql",
         read.tenant.as_str(),
@@ -44,10 +83,36 @@ pub(crate) async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<
     )
     .fetch_one(pool)
     .await?;
-    let lived = row.first_timestamp.zip(row.last_timestamp);
-    let lived = lived.map(|(first, last)| (Timestamp::from_datetime(first), Timestamp::from_datetime(last)));
-    let head = row.stream_version.max(row.legacy_version);
-    Ok(head.map(|version| (Version::new(version), lived)))
+    Ok(Found {
+        control: parse(&row.phase),
+        source: Source::Union,
+        head: row.stream_version.max(row.legacy_version).map(Version::new),
+        lived: lived(row.first_timestamp, row.last_timestamp),
+    })
+}
+
+/// Says also whether the tenant was proved equal since the fence went up.
+pub(crate) async fn find_partitioned(pool: &PgPool, read: &ReadStream) -> sqlx::Result<(Found, bool)> {
+    let row = sqlx::query_file!(
+        "sql/read_stream/find_stream_partitioned.sql",
+        read.tenant.as_str(),
+        read.stream.aggregate_type(),
+        read.stream.aggregate_id()
+    )
+    .fetch_one(pool)
+    .await?;
+    let found = Found {
+        control: parse(&row.phase),
+        source: Source::Partitioned,
+        head: row.stream_version.map(Version::new),
+        lived: lived(row.first_timestamp, row.last_timestamp),
+    };
+    Ok((found, row.is_verified))
+}
+
+fn lived(first: Option<OffsetDateTime>, last: Option<OffsetDateTime>) -> Option<(Timestamp, Timestamp)> {
+    let (first, last) = first.zip(last)?;
+    Some((Timestamp::from_datetime(first), Timestamp::from_datetime(last)))
 }
 
 impl Page {
@@ -78,6 +143,37 @@ impl Page {
         let rows = match self.direction {
             Direction::Forwards => fetch!("sql/read_stream/page_legacy_forwards.sql"),
             Direction::Backwards => fetch!("sql/read_stream/page_legacy_backwards.sql"),
+        };
+        Ok(rows.into_iter().map(RecordedEvent::from).collect())
+    }
+
+    pub(crate) async fn partitioned(
+        &self,
+        pool: &PgPool,
+        read: &ReadStream,
+        (from, to): Bounds,
+    ) -> sqlx::Result<Vec<RecordedEvent>> {
+        macro_rules! fetch {
+            ($file:literal) => {
+                sqlx::query_file_as!(
+                    EventRow,
+                    $file,
+                    read.tenant.as_str(),
+                    read.stream.aggregate_type(),
+                    read.stream.aggregate_id(),
+                    self.least.get(),
+                    self.greatest.get(),
+                    from,
+                    to,
+                    self.rows_max
+                )
+                .fetch_all(pool)
+                .await?
+            };
+        }
+        let rows = match self.direction {
+            Direction::Forwards => fetch!("sql/read_stream/page_partitioned_forwards.sql"),
+            Direction::Backwards => fetch!("sql/read_stream/page_partitioned_backwards.sql"),
         };
         Ok(rows.into_iter().map(RecordedEvent::from).collect())
     }

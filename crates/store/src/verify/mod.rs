@@ -4,6 +4,9 @@
 //! legacy table, and the copies are compared with it, column by column. Together they find what was changed in either.
 //! What is missing from the partitioned table is known by its position: a gap in the feed says when such an event was
 //! recorded, and the walk along the streams meets the event itself.
+//!
+//! In the phases where the legacy table is not whole the chains are followed in the partitioned table, from the first
+//! event that has not expired, and no copy is missed.
 
 mod feed;
 mod finding;

@@ -1,14 +1,15 @@
 use std::collections::VecDeque;
 
 use partita_model::{
-    ChainCheck, Checked, Direction, Phase, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp, Uuid,
-    Version,
+    ChainCheck, Checked, ControlPhase, Direction, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp,
+    Uuid, Version,
 };
 use sqlx::PgPool;
 
 use super::feed::find_floor;
 use super::gaps::Gaps;
 use super::{ChainFinding, ChainStep, ChainTable, Fault};
+use crate::phase::parse;
 use crate::positions::find_positions;
 use crate::read::store_error;
 use crate::{StoreError, StreamReader};
@@ -19,7 +20,8 @@ const STREAMS_A_PAGE: i64 = 100;
 const STEP_EVENTS: u64 = 2_000;
 const STREAMS_A_STEP_MAX: u64 = 500;
 
-/// Follows the chains of a tenant's streams in the legacy table, stream by stream.
+/// Follows the chains of a tenant's streams, stream by stream: in the legacy table while it is whole, else in the
+/// partitioned one.
 pub(super) struct Streams {
     tenant: TenantId,
     /// The last stream that was listed.
@@ -31,13 +33,20 @@ pub(super) struct Streams {
 struct Listed {
     stream: StreamId,
     record: Option<(Version, String)>,
+    /// The least and the greatest timestamp that the stream's record names.
+    lived: Option<(Timestamp, Timestamp)>,
+    control: ControlPhase,
 }
 
 /// One stream that is being followed.
 struct Walk {
     stream: StreamId,
     check: ChainCheck,
-    /// None for a stream that the legacy table does not have.
+    table: ChainTable,
+    lived: Option<(Timestamp, Timestamp)>,
+    /// Whether any event was met.
+    begun: bool,
+    /// None for a stream that the table does not have.
     events: Option<StreamReader>,
 }
 
@@ -61,13 +70,19 @@ impl Streams {
             match walk.next_page().await? {
                 Some(events) => {
                     read += events.len() as u64;
+                    walk.excuse_expired(pool, events.first()).await.map_err(|error| store_error(&error))?;
                     walk.check_page(&events, &mut step);
-                    self.find_uncopied(pool, gaps, &events, &mut step)
-                        .await
-                        .map_err(|error| store_error(&error))?;
+                    if walk.table == ChainTable::Legacy {
+                        self.find_uncopied(pool, gaps, &events, &mut step)
+                            .await
+                            .map_err(|error| store_error(&error))?;
+                    }
                     self.walk = Some(walk);
                 }
-                None => walk.end(&mut step),
+                None => {
+                    let expired = walk.is_expired(pool).await.map_err(|error| store_error(&error))?;
+                    walk.end(expired, &mut step);
+                }
             }
         }
         Ok(Some(step).filter(|step| read > 0 || step.streams > 0))
@@ -86,7 +101,8 @@ impl Streams {
     }
 
     async fn begin(&self, pool: &PgPool, listed: Listed) -> Result<Walk, StoreError> {
-        let Listed { stream, record } = listed;
+        let Listed { stream, record, lived, control } = listed;
+        let table = if control.legacy_is_whole() { ChainTable::Legacy } else { ChainTable::Partitioned };
         let read = ReadStream {
             tenant: self.tenant.clone(),
             stream: stream.clone(),
@@ -96,13 +112,13 @@ impl Streams {
             from_timestamp: None,
             to_timestamp: None,
         };
-        // Phase `legacy` reads the legacy table alone, and knows no floor: that table keeps what has expired.
-        let events = match StreamReader::open(pool.clone(), Phase::Legacy, read).await {
+        let events = match StreamReader::open_chain(pool.clone(), table, read).await {
             Ok(reader) => Some(reader),
             Err(StoreError::StreamNotFound { stream: _ }) => None,
             Err(error) => return Err(error),
         };
-        Ok(Walk { stream, check: ChainCheck::new(self.tenant.clone(), record), events })
+        let check = ChainCheck::new(self.tenant.clone(), record);
+        Ok(Walk { stream, check, table, lived, begun: false, events })
     }
 
     async fn list(&self, pool: &PgPool) -> sqlx::Result<VecDeque<Listed>> {
@@ -119,6 +135,11 @@ impl Streams {
         let listed = rows.into_iter().map(|row| Listed {
             stream: StreamId::from_row(row.aggregate_type, row.aggregate_id),
             record: row.version.map(Version::new).zip(row.last_hash),
+            lived: row
+                .first_timestamp
+                .zip(row.last_timestamp)
+                .map(|(first, last)| (Timestamp::from_datetime(first), Timestamp::from_datetime(last))),
+            control: parse(&row.phase),
         });
         Ok(listed.collect())
     }
@@ -162,6 +183,29 @@ impl Walk {
         }
     }
 
+    /// Looks whether what is missing before the first event has expired. The floor is read after the events were: it only
+    /// rises, so what it took from them lies below it.
+    async fn excuse_expired(&mut self, pool: &PgPool, first: Option<&RecordedEvent>) -> sqlx::Result<()> {
+        let headless = first.is_some_and(|event| event.version > Version::new(1));
+        if !self.begun && headless && self.table == ChainTable::Partitioned {
+            let floor = find_floor(pool, self.check.tenant()).await?;
+            if floor.zip(self.lived).is_some_and(|(floor, (first, _))| first < floor) {
+                self.check.excuse_beginning();
+            }
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Whether the stream has no event any more because all have expired.
+    async fn is_expired(&self, pool: &PgPool) -> sqlx::Result<bool> {
+        if self.begun || self.table == ChainTable::Legacy {
+            return Ok(false);
+        }
+        let floor = find_floor(pool, self.check.tenant()).await?;
+        Ok(floor.zip(self.lived).is_some_and(|(floor, (_, last))| last < floor))
+    }
+
     fn check_page(&mut self, events: &[RecordedEvent], step: &mut ChainStep) {
         for event in events {
             match self.check.next(event) {
@@ -174,15 +218,15 @@ impl Walk {
         }
     }
 
-    fn end(self, step: &mut ChainStep) {
+    fn end(self, expired: bool, step: &mut ChainStep) {
         step.streams += 1;
-        if let Err((version, fault)) = self.check.end() {
+        if !expired && let Err((version, fault)) = self.check.end() {
             step.findings.push(self.finding(version, Fault::Chain(fault)));
         }
     }
 
     fn finding(&self, version: Version, fault: Fault) -> ChainFinding {
-        finding(&self.stream, version, ChainTable::Legacy, fault)
+        finding(&self.stream, version, self.table, fault)
     }
 }
 

@@ -1,14 +1,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use partita_model::Phase;
-
 /// What a newcomer is told when everything runs: lines to paste into another terminal.
 pub(super) struct Guide {
     address: SocketAddr,
     database_url: String,
     psql: PathBuf,
-    phase: Phase,
+    phase: String,
     folder: PathBuf,
 }
 
@@ -17,7 +15,7 @@ impl Guide {
         address: SocketAddr,
         database_url: String,
         psql: PathBuf,
-        phase: Phase,
+        phase: String,
         folder: &Path,
     ) -> Self {
         Self { address, database_url, psql, phase, folder: folder.to_path_buf() }
