@@ -89,3 +89,38 @@ ALTER FUNCTION public.event_store_estimate_legacy(text, timestamptz) SET "TimeZo
 
 COMMENT ON FUNCTION public.event_store_estimate_legacy(text, timestamptz) IS
     'How many rows of event_store the planner expects in a month of a tenant; as good as the last ANALYZE.';
+
+-- The roles' share of 0021 to 0023. Workers serve as event_store_app or event_store_maintenance; who changes the phase needs
+-- the latter. May be called again, by the owner, after event_store_grant_roles.
+CREATE FUNCTION public.event_store_grant_backfill() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    grantee text;
+BEGIN
+    FOREACH grantee IN ARRAY ARRAY['event_store_app', 'event_store_maintenance', 'event_store_reader'] LOOP
+        PERFORM event_store_grant(
+            'SELECT',
+            'public.event_store_backfill, public.event_store_backfill_unit, public.event_store_quarantine, '
+            'public.event_store_mismatch',
+            grantee
+        );
+    END LOOP;
+    FOREACH grantee IN ARRAY ARRAY['event_store_app', 'event_store_maintenance'] LOOP
+        PERFORM event_store_grant('UPDATE', 'public.event_store_backfill', grantee);
+        PERFORM event_store_grant('INSERT, UPDATE', 'public.event_store_backfill_unit', grantee);
+        PERFORM event_store_grant('INSERT, UPDATE, DELETE', 'public.event_store_quarantine', grantee);
+        PERFORM event_store_grant('INSERT, UPDATE', 'public.event_store_mismatch', grantee);
+        PERFORM event_store_grant(
+            'UPDATE (history_position, backfilled_at, verified_at)', 'public.event_store_tenant', grantee
+        );
+        PERFORM event_store_grant('EXECUTE', 'FUNCTION public.event_store_create_month(text, timestamptz)', grantee);
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION public.event_store_grant_backfill() IS
+    'Grants event_store_app, event_store_maintenance and event_store_reader what a backfill needs, where they exist.';
+
+SELECT public.event_store_grant_backfill();

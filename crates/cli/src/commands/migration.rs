@@ -31,6 +31,13 @@ pub(crate) struct MigrationArgs {
 enum MigrationCommand {
     /// Check a legacy table that Partita did not make: what blocks its adoption, and what it costs to mend
     Doctor(doctor::DoctorArgs),
+    #[command(flatten)]
+    Step(StepCommand),
+}
+
+/// What needs the schema.
+#[derive(Debug, Subcommand)]
+enum StepCommand {
     /// Tell where it stands: phase, progress, what throttles it, what blocks, which processes serve
     Status(status::StatusArgs),
     /// List the months that a backfill would look at; changes nothing
@@ -57,27 +64,28 @@ enum MigrationCommand {
 
 /// Works on the database that the configuration names, without a server.
 pub(crate) async fn run(args: MigrationArgs, config: &ConfigArgs, format: Format) -> Result<(), Failure> {
-    let (by, command) = match args.command {
-        // Asked before the schema is there.
-        MigrationCommand::Doctor(args) => return doctor::run(args, config, format).await,
-        command => (args.by, command),
-    };
+    match args.command {
+        MigrationCommand::Doctor(args) => doctor::run(args, config, format).await,
+        MigrationCommand::Step(command) => step(command, &args.by, config, format).await,
+    }
+}
+
+async fn step(command: StepCommand, by: &str, config: &ConfigArgs, format: Format) -> Result<(), Failure> {
     let url = Config::load(config, Config::default())?.database_url()?;
     check_schema(&url).await?;
-    let migration = Migration::new(url.clone());
+    let migration = &Migration::new(url.clone());
     match command {
-        MigrationCommand::Doctor(args) => doctor::run(args, config, format).await,
-        MigrationCommand::Status(args) => status::run(args, &migration, format).await,
-        MigrationCommand::Plan => plan::run(&migration, format).await,
-        MigrationCommand::Backfill(args) => backfill::run(args, &migration, url, &by, format).await,
-        MigrationCommand::Quarantine => lists::quarantine(&migration, format).await,
-        MigrationCommand::Verify(args) => verify::run(args, &migration, format).await,
-        MigrationCommand::Mismatches(args) => lists::mismatches(args, &migration, format).await,
-        MigrationCommand::Repair(args) => repair::run(args, &migration, &by, format).await,
-        MigrationCommand::Fence(args) => moves::fence(args, &migration, &by, format).await,
-        MigrationCommand::Unfence(args) => moves::unfence(args, &migration, &by, format).await,
-        MigrationCommand::Finalize(args) => moves::finalize(args, &migration, &by, format).await,
-        MigrationCommand::Restore(args) => moves::restore(args, &migration, &by, format).await,
+        StepCommand::Status(args) => status::run(args, migration, format).await,
+        StepCommand::Plan => plan::run(migration, format).await,
+        StepCommand::Backfill(args) => backfill::run(args, migration, url, by, format).await,
+        StepCommand::Quarantine => lists::quarantine(migration, format).await,
+        StepCommand::Verify(args) => verify::run(args, migration, format).await,
+        StepCommand::Mismatches(args) => lists::mismatches(args, migration, format).await,
+        StepCommand::Repair(args) => repair::run(args, migration, by, format).await,
+        StepCommand::Fence(args) => moves::fence(args, migration, by, format).await,
+        StepCommand::Unfence(args) => moves::unfence(args, migration, by, format).await,
+        StepCommand::Finalize(args) => moves::finalize(args, migration, by, format).await,
+        StepCommand::Restore(args) => moves::restore(args, migration, by, format).await,
     }
 }
 
