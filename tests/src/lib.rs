@@ -28,6 +28,7 @@
 
 mod append;
 mod authority;
+mod backfill;
 mod database;
 mod foreign;
 mod hold;
@@ -49,6 +50,7 @@ mod wait;
 
 pub use append::{AppendCall, any, exact, no_stream, standing_at, stream_exists};
 pub use authority::{Authority, Issued};
+pub use backfill::{History, UNTHROTTLED, Verified};
 pub use database::TestDatabase;
 pub use foreign::ForeignEvent;
 pub use hold::TenantHold;

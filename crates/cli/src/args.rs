@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Migrate(WithConfig<MigrateArgs>),
     /// Examine the database: what is wrong with it, or will be, each with what mends it
     Doctor(WithConfig<DoctorArgs>),
-    /// Move a live legacy table into partitions
+    /// Move a live table: backfill, proof, phases, and the way back, on the database that DATABASE_URL names
     Migration(WithConfig<MigrationArgs>),
     /// Check, show or explain the configuration
     Config(WithConfig<ConfigCommandArgs>),

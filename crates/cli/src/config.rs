@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use partita_migration::WorkerConfig;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_server::{LimitConfig, Probes, ServerConfig};
 use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
@@ -71,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) ops_listen: Option<SocketAddr>,
     /// How long calls are still taken after the signal to stop.
     pub(crate) shutdown_notice: Duration,
+    /// What this process does for a backfill.
+    pub(crate) backfill: WorkerConfig,
     /// How long a stop waits for running calls.
     pub(crate) drain_timeout: Duration,
     /// What is logged, and how.
@@ -96,6 +99,7 @@ impl Default for Config {
             maintenance: MaintenanceConfig::default(),
             ops_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))),
             shutdown_notice: Duration::from_secs(5),
+            backfill: WorkerConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
                 format: LogFormat::Pretty,
@@ -202,6 +206,10 @@ impl Config {
                 })
                 .unwrap_or(defaults.ops_listen),
             shutdown_notice: reader.seconds("shutdown_notice_seconds", 0..=300, defaults.shutdown_notice),
+            backfill: WorkerConfig {
+                workers_max: reader.number("backfill.workers_max", 0..=64, defaults.backfill.workers_max),
+                ..defaults.backfill
+            },
             drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
             log: LogConfig {
                 format: reader.choice(

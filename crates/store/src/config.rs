@@ -25,6 +25,11 @@ impl DatabaseUrl {
         Ok(Self(options))
     }
 
+    /// How a driver connects to it, for crates that have sessions of their own.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        self.options()
+    }
+
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.0.clone()
     }

@@ -119,20 +119,22 @@ async fn work(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let url = cluster.url(DATABASE);
-    let Some(store) = shutdown.run_until_cancelled(prepare(&url, config)).await.transpose()? else {
+    let database_url = DatabaseUrl::parse(&url)
+        .map_err(|reason| Failure::internal(format!("the database on {HOST} has no usable URL: {reason}")))?;
+    let prepared = prepare(&url, database_url.clone(), config);
+    let Some(store) = shutdown.run_until_cancelled(prepared).await.transpose()? else {
         return Ok(());
     };
     let address = listener.local_addr();
     let address = address.map_err(|error| Failure::internal("the port was lost").because(error))?;
     let guide = Guide::new(address, url, psql, serve::phase(&store), cluster.folder());
     output::line(&guide.text())?;
+    let workers = serve::workers(config, database_url);
     let server = config.server(address, probes)?;
-    serve::serve(listener, store, server, shutdown).await
+    serve::serve(listener, store, workers, server, shutdown).await
 }
 
-async fn prepare(url: &str, config: &Config) -> Result<Store, Failure> {
-    let database_url = DatabaseUrl::parse(url)
-        .map_err(|reason| Failure::internal(format!("the database on {HOST} has no usable URL: {reason}")))?;
+async fn prepare(url: &str, database_url: DatabaseUrl, config: &Config) -> Result<Store, Failure> {
     let applied = schema::up(&database_url).await;
     let applied = applied.map_err(|error| migrate::failure("cannot migrate", &error))?;
     tracing::info!(migrations = applied.len(), "migrated");

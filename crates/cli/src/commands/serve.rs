@@ -4,6 +4,7 @@ mod start;
 use std::net::SocketAddr;
 
 use clap::Args;
+use partita_migration::{WorkerConfig, Workers};
 use partita_server::{Probes, ServerConfig};
 use partita_store::{DatabaseUrl, StartError, Store};
 use tokio::net::TcpListener;
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     let listener = listen(config.listen, "--listen").await?;
     let _ops = ops::start(&config, &probes, &telemetry).await?;
     let served = match start::store(&config, &database_url, &probes, &shutdown).await {
-        Ok(Some(store)) => serve(listener, store, server, shutdown).await,
+        Ok(Some(store)) => serve(listener, store, workers(&config, database_url), server, shutdown).await,
         // Told to stop before the database was there.
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
@@ -43,10 +44,11 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     served
 }
 
-/// Serves on a listener, with maintenance beside it, and closes the store when both are over.
+/// Serves on a listener, with maintenance and the workers of a backfill beside it, and closes the store when all are over.
 pub(crate) async fn serve(
     listener: TcpListener,
     store: Store,
+    workers: Workers,
     config: ServerConfig,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
@@ -62,11 +64,18 @@ pub(crate) async fn serve(
         let (store, ending) = (store.clone(), ending.clone());
         async move { store.run_observer(&ending).await }
     });
+    let backfill = tokio::spawn({
+        let ending = ending.clone();
+        async move { workers.run(&ending).await }
+    });
     let served = partita_server::serve(listener, store.clone(), config, shutdown).await;
     ending.cancel();
     observer.abort();
     if let Err(error) = maintenance.await {
         tracing::error!(%error, "maintenance was cut off");
+    }
+    if let Err(error) = backfill.await {
+        tracing::error!(%error, "backfill was cut off");
     }
     store.close().await;
     tracing::info!("stopped");
@@ -76,6 +85,12 @@ pub(crate) async fn serve(
 /// Which tables the store writes and reads, in a word.
 pub(crate) fn phase(store: &Store) -> String {
     store.phase().map_or_else(|contradiction| contradiction.to_string(), |phase| phase.to_string())
+}
+
+/// What this process does for a backfill: nothing where it does not write partitions itself.
+pub(crate) fn workers(config: &Config, database_url: DatabaseUrl) -> Workers {
+    let workers_max = if config.partitions_enabled { config.backfill.workers_max } else { 0 };
+    Workers::new(database_url, WorkerConfig { workers_max, ..config.backfill })
 }
 
 /// Takes the port; `flag` is how the user names another.

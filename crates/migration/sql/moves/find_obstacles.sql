@@ -1,0 +1,35 @@
+-- What stands in the way of a change of the phase, counted.
+SELECT
+    control.phase,
+    orders.state AS backfill_state,
+    orders.direction AS backfill_direction,
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_backfill_unit AS unit
+        WHERE unit.direction = 'forward' AND unit.state <> 'done'
+    ) AS "units_open!",
+    (
+        SELECT COALESCE(SUM(unit.rows_left), 0)::bigint
+        FROM public.event_store_backfill_unit AS unit
+        WHERE unit.direction = 'forward'
+    ) AS "rows_left!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_backfill_unit AS unit
+        WHERE unit.direction = 'restore' AND (unit.state <> 'done' OR COALESCE(unit.rows_left, 1) > 0)
+    ) AS "restore_open!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_quarantine AS row
+        WHERE row.direction = 'forward'
+    ) AS "quarantined!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_quarantine AS row
+        WHERE row.direction = 'restore'
+    ) AS "restore_quarantined!",
+    (SELECT COUNT(*) FROM public.event_store_mismatch WHERE repaired_at IS NULL) AS "mismatches!"
+FROM public.event_store_control AS control
+CROSS JOIN public.event_store_backfill AS orders
+ORDER BY control.singleton
+LIMIT 1

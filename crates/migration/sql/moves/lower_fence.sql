@@ -1,0 +1,3 @@
+-- Changes the phase; see the comment on event_store_lower_fence.
+-- $1 who says so
+SELECT public.event_store_lower_fence($1) AS "changed_at!"

@@ -1,0 +1,14 @@
+-- What keeps a tenant from being proved equal, apart from its rows; and the instant.
+-- $1 tenant id
+SELECT
+    clock_timestamp() AS "now!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_quarantine AS row
+        WHERE row.direction = 'forward' AND row.tenant_id = $1
+    ) AS "quarantined!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_mismatch AS mismatch
+        WHERE mismatch.tenant_id = $1 AND mismatch.repaired_at IS NULL
+    ) AS "mismatches!"

@@ -1,0 +1,194 @@
+use partita_model::{Month, TenantId};
+
+use crate::Direction;
+
+/// Why the migration did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The database does not answer, or not any more.
+    #[error("the database cannot be reached: check DATABASE_URL, and that PostgreSQL runs")]
+    Unreachable(#[source] sqlx::Error),
+    /// Other sessions held what was needed; nothing was changed.
+    #[error("other sessions hold what this needs, nothing was changed: try again")]
+    Busy(#[source] sqlx::Error),
+    /// A condition does not hold; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A defect, or a right that the role lacks.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+    /// The database holds something that this release does not know.
+    #[error("the database holds {0}, which this release does not know: use the release that wrote it")]
+    Unknown(String),
+}
+
+/// A condition that does not hold. Its text says which; [`Refusal::mend`] what mends it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Pages are read by an index that is not there.
+    #[error(
+        "no valid index of event_store begins with (tenant_id, event_timestamp): each page would read its tenant whole"
+    )]
+    IndexMissing,
+    /// A tenant that is not to be found in either table.
+    #[error("tenant `{0}` has no events")]
+    TenantUnknown(TenantId),
+    /// The backfill is not in a state for it.
+    #[error("the backfill is {state}, it cannot be {wanted}")]
+    State {
+        /// Where it is.
+        state: String,
+        /// What was asked.
+        wanted: &'static str,
+    },
+    /// A backfill in the other direction is under way.
+    #[error("a backfill of direction {0} is under way")]
+    OtherDirection(Direction),
+    /// The phase is not one for it.
+    #[error("the phase is {phase}, {wanted} begins at {from}")]
+    Phase {
+        /// Where the fleet is.
+        phase: String,
+        /// What was asked.
+        wanted: &'static str,
+        /// Where it would have to be.
+        from: &'static str,
+    },
+    /// There is history that no backfill has finished.
+    #[error("{units} months are not backfilled{}", first.as_ref().map(|(tenant, month)| format!(", the first is {month} of tenant `{tenant}`")).unwrap_or_default())]
+    NotBackfilled {
+        /// How many months.
+        units: u64,
+        /// One of them.
+        first: Option<(String, Month)>,
+    },
+    /// More rows were left by the last look than may be.
+    #[error("the last look left {rows} rows uncopied: another program writes to event_store alone")]
+    TailTooLong {
+        /// How many.
+        rows: u64,
+    },
+    /// Rows could not be copied.
+    #[error("{rows} rows are in quarantine: they could not be copied")]
+    Quarantine {
+        /// How many.
+        rows: u64,
+    },
+    /// The tables differ.
+    #[error("{rows} differences between the tables are open")]
+    Mismatches {
+        /// How many.
+        rows: u64,
+    },
+    /// Tenants that are not proved equal since the fence went up.
+    #[error("{tenants} tenants are not verified since the fence went up, the first is `{first}`")]
+    NotVerified {
+        /// How many.
+        tenants: u64,
+        /// One of them.
+        first: String,
+    },
+    /// Processes that would not follow.
+    #[error("{count} of the processes that serve are not ready: {first}")]
+    Instances {
+        /// How many.
+        count: u64,
+        /// One of them, and what is wrong with it.
+        first: String,
+    },
+    /// Nothing was ever found to repair.
+    #[error("no difference is open that a command could repair")]
+    NothingToRepair,
+}
+
+impl Refusal {
+    /// A word for programs, stable across releases.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::IndexMissing => "INDEX_MISSING",
+            Self::TenantUnknown(_) => "TENANT_UNKNOWN",
+            Self::State { .. } => "BACKFILL_STATE",
+            Self::OtherDirection(_) => "OTHER_DIRECTION",
+            Self::Phase { .. } => "PHASE",
+            Self::NotBackfilled { .. } => "NOT_BACKFILLED",
+            Self::TailTooLong { .. } => "TAIL_TOO_LONG",
+            Self::Quarantine { .. } => "QUARANTINE",
+            Self::Mismatches { .. } => "MISMATCHES",
+            Self::NotVerified { .. } => "NOT_VERIFIED",
+            Self::Instances { .. } => "INSTANCES",
+            Self::NothingToRepair => "NOTHING_TO_REPAIR",
+        }
+    }
+
+    /// The command or statement that mends it.
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::IndexMissing => {
+                "CREATE INDEX CONCURRENTLY event_store_tenant_time_idx ON public.event_store (tenant_id, event_timestamp)"
+            }
+            Self::TenantUnknown(_) => "`partita migration plan` lists the tenants",
+            Self::State { .. } => "`partita migration status` tells where it stands",
+            Self::OtherDirection(_) => "let it end, or `partita migration backfill cancel`",
+            Self::Phase { .. } => "`partita migration status` tells the phase and the ways from it",
+            Self::NotBackfilled { .. } => "`partita migration backfill start`, and let it end",
+            Self::TailTooLong { .. } => {
+                "set DB_PARTITIONS_V1=1 everywhere, stop what writes to event_store alone, then `partita migration backfill start`"
+            }
+            Self::Quarantine { .. } => {
+                "`partita migration quarantine` lists them; correct the rows, then `partita migration backfill start`"
+            }
+            Self::Mismatches { .. } => {
+                "`partita migration mismatches` lists them; `partita migration repair`, then `partita migration verify`"
+            }
+            Self::NotVerified { .. } => "`partita migration verify`",
+            Self::Instances { .. } => {
+                "restart it with DB_PARTITIONS_V1=1 and this release, or wait half a minute where it is gone"
+            }
+            Self::NothingToRepair => "`partita migration mismatches` lists what is open",
+        }
+    }
+}
+
+/// PostgreSQL's code of an error, empty where there is none.
+pub(crate) fn sqlstate(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned()).unwrap_or_default()
+}
+
+/// Whether the same statement may succeed a moment later: a lock that was not had, a deadlock, a leaf that somebody else was
+/// just making or detaching, a statement that was cancelled for one of these.
+pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_str(), "55P03" | "40P01" | "40001" | "55000" | "57014" | "42P07")
+}
+
+/// Whether a row is to blame: a value that the other table cannot hold, a constraint, a key that is too long for an index.
+pub(crate) fn is_of_row(error: &sqlx::Error) -> bool {
+    let code = sqlstate(error);
+    (code.starts_with("22") || code.starts_with("23") || code.starts_with("54"))
+        && !is_partition_missing(error)
+}
+
+/// A row without a partition is reported as a check violation that names no constraint.
+pub(crate) fn is_partition_missing(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    error.code().as_deref() == Some("23514") && error.constraint().is_none()
+}
+
+impl From<sqlx::Error> for MigrationError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_contention(&error) {
+            return Self::Busy(error);
+        }
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unreachable(error),
+            _ if ["08", "57"].contains(&sqlstate(&error).get(..2).unwrap_or_default()) => {
+                Self::Unreachable(error)
+            }
+            _ => Self::Database(error),
+        }
+    }
+}

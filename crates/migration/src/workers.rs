@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use partita_store::DatabaseUrl;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::Worker;
+use crate::{MigrationError, RunState, control, session};
+
+/// How many workers a process has, and how often they look for orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// Units that this process copies at a time, 0 to 64; 0: none. The orders say how many all processes may.
+    pub workers_max: u32,
+    /// How often a worker without a unit looks for one.
+    pub poll_interval: Duration,
+    /// Most rows of a page, at least 1: what a session of the database holds in memory, and a transaction in locks.
+    pub page_rows_max: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { workers_max: 2, poll_interval: Duration::from_secs(2), page_rows_max: 10_000 }
+    }
+}
+
+/// The workers of one process. Several processes may have some: leases share out the units.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    url: DatabaseUrl,
+    config: WorkerConfig,
+}
+
+impl Workers {
+    /// Workers for a database; nothing is done before [`run`](Self::run).
+    pub fn new(url: DatabaseUrl, config: WorkerConfig) -> Self {
+        Self { url, config }
+    }
+
+    /// Does what the orders say until it is told to stop: each worker finishes its page and lets go of its unit. Dropped, the
+    /// workers end where they are, as if they were killed.
+    pub async fn run(&self, shutdown: &CancellationToken) {
+        let pool = session::control_pool(&self.url);
+        let owner = format!("{}-{}", std::process::id(), &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let mut tasks = JoinSet::new();
+        for number in 1..=self.config.workers_max {
+            let worker =
+                Worker::new(self.url.clone(), pool.clone(), format!("{owner}/{number}"), self.config);
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move { worker.run(&shutdown).await });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "backfill worker was cut off");
+            }
+        }
+        pool.close().await;
+    }
+
+    /// Does what the orders say until the run has ended, was paused or cancelled, or this is told to stop; gives the state
+    /// that the run is left in.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn run_to_end(&self, shutdown: &CancellationToken) -> Result<RunState, MigrationError> {
+        let pool = session::control_pool(&self.url);
+        let ending = shutdown.child_token();
+        let _stop = ending.clone().drop_guard();
+        let work = self.run(&ending);
+        let watch = async {
+            loop {
+                let state = control::read_orders(&pool).await?.state;
+                if state != RunState::Running || ending.is_cancelled() {
+                    ending.cancel();
+                    return Ok(state);
+                }
+                ending.run_until_cancelled(tokio::time::sleep(self.config.poll_interval)).await;
+            }
+        };
+        let ((), state) = tokio::join!(work, watch);
+        state
+    }
+}
