@@ -30,7 +30,7 @@ use self::queue::{FairQueue, Full};
 use crate::partitions::Partitions;
 use crate::{StoreConfig, StoreError};
 
-pub(crate) use self::refusal::is_unavailable;
+pub(crate) use self::refusal::{is_connection_lost, is_unavailable};
 
 /// All lanes of a process. A tenant always meets the same one, so that two lanes do not wait for each other over a
 /// tenant's row.

@@ -75,7 +75,7 @@ fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 }
 
 /// Whether the error means that there is no connection, or none any more.
-fn is_connection_lost(error: &sqlx::Error) -> bool {
+pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(
         error,
         sqlx::Error::Io(_)

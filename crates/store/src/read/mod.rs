@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use self::page::Page;
 use crate::StoreError;
-use crate::append::is_unavailable;
+use crate::append::{is_connection_lost, is_unavailable};
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
 
 /// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
