@@ -42,6 +42,23 @@ async fn a_first_write_of_a_month_of_its_own_is_recorded_at_once() {
 }
 
 #[tokio::test]
+async fn a_first_write_whose_partitions_are_cut_off_by_a_restart_is_told_to_try_again() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    // Readers and lanes pass, the maker of partitions waits.
+    let mut blocker = database.connect().await;
+    let hold = "BEGIN; LOCK TABLE public.event_store_tenant IN SHARE MODE";
+    sqlx::raw_sql(hold).execute(&mut blocker).await.unwrap();
+    let sent = tokio::spawn(server.append("acme", "order", "1").event("First").refused());
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() \
+         AND application_name = 'partita' AND wait_event_type = 'Lock'";
+    eventually("the maker waits, and is ended", async || database.scalar::<i64>(end).await > 0).await;
+    assert_eq!(sent.await.unwrap().reason, "DATABASE_UNAVAILABLE");
+    blocker.close().await.unwrap();
+    server.append("acme", "order", "1").event("First").ok().await;
+}
+
+#[tokio::test]
 async fn each_leaf_keeps_versions_and_positions_unique_and_there_is_no_default_partition() {
     let database = TestDatabase::new().await;
     let server = TestServer::start(&database, true).await;

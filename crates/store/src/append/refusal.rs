@@ -9,6 +9,10 @@ const ADMIN_SHUTDOWN: &str = "57P01";
 /// The fence of the legacy table (`event_store_refuse_unfenced`).
 const FENCED: &str = "PTF01";
 
+/// Classes of SQLSTATEs that say nothing of the statement: connection, resources (a full disk, memory, connections),
+/// an operator's intervention, an I/O error of the server.
+const UNAVAILABLE_CLASSES: [&str; 4] = ["08", "53", "57", "58"];
+
 /// What a failed transaction means for the appends in it.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -90,6 +94,14 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     )
 }
 
+/// Whether the error says that the database cannot work now, and may later: the connection is lost, or PostgreSQL reports
+/// so itself.
+pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let passing = |code: &str| UNAVAILABLE_CLASSES.iter().any(|class| code.starts_with(class));
+    code.as_deref().is_some_and(passing) || is_connection_lost(error)
+}
+
 /// PostgreSQL's error codes (manual, appendix A), by what they say of the append.
 fn by_sqlstate(error: &PgDatabaseError) -> Failure {
     match error.code() {
@@ -110,9 +122,8 @@ fn by_sqlstate(error: &PgDatabaseError) -> Failure {
         // A trigger of the legacy table raised it.
         code @ ("P0001" | "45000") => Failure::Refused(Refusal::Legacy(code.to_owned())),
         code if code.starts_with("22") => Failure::Refused(Refusal::Value),
-        // Connection, resources (a full disk, memory, connections), operator's intervention, a standby that is
-        // read-only, an I/O error of the server.
-        code if ["08", "53", "57", "58"].contains(&&code[..2]) || code == "25006" => Failure::Unavailable,
+        // 25006: a standby that is read-only.
+        code if UNAVAILABLE_CLASSES.contains(&&code[..2]) || code == "25006" => Failure::Unavailable,
         _ => Failure::Defect,
     }
 }

@@ -25,7 +25,7 @@ use self::first_write::Flights;
 pub use self::grace::Restored;
 pub use self::purge::{LegacyPurge, PurgeRequest, PurgeStep};
 pub use self::retention::Retention;
-use crate::append::is_connection_lost;
+use crate::append::is_unavailable;
 use crate::metrics::DDL_LOCK_WAITS;
 use crate::{Forbidding, StoreConfig, StoreError};
 
@@ -227,7 +227,7 @@ fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
             tracing::warn!(%error, "the role of this process lacks a privilege");
             StoreError::Forbidden(Forbidding::Role)
         }
-        _ if is_connection_lost(error) => {
+        _ if is_unavailable(error) => {
             tracing::warn!(%error, "database not available for partition maintenance");
             StoreError::Unavailable
         }

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use self::page::{Found, Page, Source};
-use crate::append::is_connection_lost;
+use crate::append::{is_connection_lost, is_unavailable};
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
 use crate::phase::{PHASES_MAX, PhaseCell};
 use crate::{ChainTable, StoreError};
@@ -213,10 +213,7 @@ fn weight(event: &RecordedEvent) -> usize {
 /// Sorts an error of a read, and logs it once.
 pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code());
-    let passing = code.as_deref().is_some_and(|code| {
-        ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "55P03"
-    });
-    if passing || is_connection_lost(error) {
+    if is_unavailable(error) || code.as_deref() == Some("55P03") {
         tracing::warn!(%error, "database not available for a read");
         return StoreError::Unavailable;
     }

@@ -1,0 +1,241 @@
+//! All that a round plays on: a database, services behind proxies, a load.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use partita_cluster::{Cluster, HOST, SUPERUSER};
+use partita_faults::Proxy;
+use partita_proof::process::{Service, ServiceOptions, Watchdog};
+use partita_proof::{ForeignWriter, History, Workload, WorkloadOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::fault::Scene;
+use crate::plan::RoundPlan;
+
+/// How long anything may take to get well again.
+pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(40);
+/// Between two looks at whether something has come about.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Acknowledged appends that show that the fleet works again.
+const PROGRESS: u64 = 40;
+/// How far back events lie where they are to expire, in months.
+const MONTHS_BACK: u32 = 17;
+/// What a service that takes next to nothing is told.
+const NARROW: [(&str, &str); 6] = [
+    ("lanes.count", "1"),
+    ("lanes.batch_events_max", "8"),
+    ("lanes.queue_events_max", "1000"),
+    ("lanes.tenant_queue_events_max", "1000"),
+    ("lanes.queue_bytes_max", "4194304"),
+    ("database.read_connections_max", "1"),
+];
+
+/// What all rounds share.
+pub(crate) struct House {
+    pub(crate) binary: PathBuf,
+    /// A migrated database that others are copied from.
+    pub(crate) template: String,
+    /// The folder for logs; it is kept when something was found.
+    pub(crate) folder: PathBuf,
+    pub(crate) watchdog: Arc<Watchdog>,
+    /// The library that sets clocks off, where there is one.
+    pub(crate) faketime: Option<PathBuf>,
+}
+
+/// What a round plays on.
+pub(crate) struct Stage<'c> {
+    pub(crate) cluster: &'c mut Cluster,
+    pub(crate) services: Vec<Service>,
+    /// One before each service.
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) load: Workload,
+    pub(crate) watchdog: Arc<Watchdog>,
+    database: String,
+    log: PathBuf,
+}
+
+impl<'c> Stage<'c> {
+    /// Makes the database, starts the services and the load.
+    pub(crate) async fn set(
+        house: &House,
+        cluster: &'c mut Cluster,
+        plan: &RoundPlan,
+    ) -> anyhow::Result<Self> {
+        let database = format!("round_{}", plan.number);
+        run(cluster, format!("CREATE DATABASE {database} TEMPLATE {}", house.template)).await?;
+        let log = house.folder.join(format!("round-{}.log", plan.number));
+        let (mut services, mut proxies) = (Vec::new(), Vec::new());
+        for (number, flag) in plan.fleet.flags().iter().enumerate() {
+            let proxy = Proxy::start(format!("{HOST}:{}", cluster.port())).await?;
+            let database_url = url_through(cluster, &database, &proxy);
+            let options = service_options(house, plan, number, database_url, *flag, &log)?;
+            proxies.push(proxy);
+            services.push(Service::new(options, Arc::clone(&house.watchdog))?);
+        }
+        for service in &mut services {
+            service.ensure(SETTLE_LIMIT).await?;
+        }
+        let channels: Vec<_> = services.iter().map(Service::channel).collect();
+        let foreigner = plan.fleet.has_foreigner().then(|| ForeignWriter::new(cluster.url(&database)));
+        let mut options =
+            WorkloadOptions::new(plan.seed, &format!("r{}", plan.number)).map_err(anyhow::Error::msg)?;
+        if plan.scene == Scene::Old {
+            options.months_back = MONTHS_BACK;
+        }
+        if plan.scene == Scene::Narrow {
+            (options.writers, options.pause) = (200, Duration::ZERO);
+        }
+        let load = Workload::start(options, &channels, foreigner);
+        let watchdog = Arc::clone(&house.watchdog);
+        Ok(Self { cluster, services, proxies, load, watchdog, database, log })
+    }
+
+    /// A session of an administrator, past the proxies.
+    pub(crate) async fn connect(&self) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::connect(&self.cluster.url(&self.database)).await?)
+    }
+
+    /// The same database for sessions that only take up room.
+    pub(crate) fn greedy_url(&self) -> String {
+        format!("{}?application_name=greedy", self.cluster.url(&self.database))
+    }
+
+    /// Lets the network be as it should.
+    pub(crate) fn open_proxies(&self) {
+        for proxy in &self.proxies {
+            proxy.open();
+        }
+    }
+
+    /// Waits until PostgreSQL takes connections.
+    pub(crate) async fn database_answers(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.connect().await {
+                Ok(session) => {
+                    drop(session.close().await);
+                    return Ok(());
+                }
+                Err(error) if begun.elapsed() > SETTLE_LIMIT => {
+                    return Err(error.context("the database does not come back"));
+                }
+                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Waits until every service serves; one that has ended is started again.
+    pub(crate) async fn ensure_services(&mut self) -> anyhow::Result<()> {
+        for service in &mut self.services {
+            service.ensure(SETTLE_LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the load goes on as it should: a fault that is over must be over.
+    pub(crate) async fn goes_on(&self) -> anyhow::Result<()> {
+        let recorded = || self.load.counters().recorded.load(Ordering::Relaxed);
+        let (begun, wanted) = (Instant::now(), recorded() + PROGRESS);
+        while recorded() < wanted {
+            if begun.elapsed() > SETTLE_LIMIT {
+                bail!(
+                    "the fleet does not recover: no {PROGRESS} appends within {} s",
+                    SETTLE_LIMIT.as_secs()
+                );
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the load and then the services, in order, so that nothing is under way any more.
+    pub(crate) async fn clear(mut self) -> anyhow::Result<Cleared> {
+        self.open_proxies();
+        self.ensure_services().await?;
+        let reasons = self.load.counters().reasons();
+        let history = self.load.stop().await;
+        for service in &mut self.services {
+            service.terminate(SETTLE_LIMIT).await?;
+        }
+        let url = self.cluster.url(&self.database);
+        let mut session = PgConnection::connect(&url).await?;
+        nobody_left(&mut session).await?;
+        let service = self.services.into_iter().find(|service| service.options().partitions_v1);
+        let service = service.context("a fleet has a service with the flag")?;
+        let proxies = self.proxies;
+        Ok(Cleared { history, reasons, session, service, proxies, database: self.database, log: self.log })
+    }
+}
+
+/// What is left of a round to be checked.
+pub(crate) struct Cleared {
+    pub(crate) history: History,
+    pub(crate) reasons: std::collections::BTreeMap<String, u64>,
+    pub(crate) session: PgConnection,
+    /// One that can be started again to be asked.
+    pub(crate) service: Service,
+    /// It reaches its database through one of them.
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) database: String,
+    pub(crate) log: PathBuf,
+}
+
+/// Waits until no session but this one is left: one whose client is gone may still be at its statement.
+async fn nobody_left(session: &mut PgConnection) -> anyhow::Result<()> {
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut *session).await? > 0 {
+        if begun.elapsed() > SETTLE_LIMIT {
+            bail!("sessions are left after every client has gone");
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Runs a statement from outside of the rounds' databases.
+pub(crate) async fn run(cluster: &Cluster, statement: String) -> anyhow::Result<()> {
+    let mut session = PgConnection::connect(&cluster.url(partita_cluster::DATABASE)).await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut session).await?;
+    Ok(session.close().await?)
+}
+
+fn url_through(cluster: &Cluster, database: &str, proxy: &Proxy) -> String {
+    let (password, address) = (cluster.password(), proxy.address());
+    format!("postgres://{SUPERUSER}:{password}@{address}/{database}?sslmode=disable")
+}
+
+fn service_options(
+    house: &House,
+    plan: &RoundPlan,
+    number: usize,
+    database_url: String,
+    partitions_v1: bool,
+    log: &Path,
+) -> anyhow::Result<ServiceOptions> {
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let mut settings = vec![
+        ("drain_timeout_seconds".to_owned(), "5".to_owned()),
+        ("maintenance.interval_seconds".to_owned(), "10".to_owned()),
+        ("maintenance.grace_days".to_owned(), "0".to_owned()),
+    ];
+    if plan.scene == Scene::Narrow {
+        settings.extend(NARROW.iter().map(own));
+    }
+    let mut environment = Vec::new();
+    if let (Scene::Skewed, Some(library)) = (plan.scene, &house.faketime) {
+        environment = vec![
+            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            // One is right, one days behind, one days ahead. What measures time must not be touched.
+            ("FAKETIME".to_owned(), ["+0d", "-3d", "+40d"][number % 3].to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+        ];
+    }
+    let binary = house.binary.clone();
+    let log = log.to_path_buf();
+    Ok(ServiceOptions { binary, database_url, partitions_v1, settings, environment, log })
+}
