@@ -1,12 +1,16 @@
 //! Hundreds of readers who take what they asked for slowly, or not at all.
 
+use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::{ReadStreamRequest, ReadStreamResponse};
 use partita_tests::{TestDatabase, TestServer, any};
 use tonic::Streaming;
+use tonic::transport::Endpoint;
 
 const READERS: usize = 500;
 const EVENTS: usize = 2_000;
 const EVENT_BYTES: usize = 2_000;
+/// The most that HTTP/2 knows.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// All that the readers asked for, several times what may be in memory of it.
 const ALL_BYTES: usize = READERS * EVENTS * EVENT_BYTES;
 
@@ -26,6 +30,10 @@ async fn five_hundred_readers_who_take_nothing_hold_little_memory_and_no_connect
         let call = server.append("acme", "order", "long").expected(any());
         (0..500).fold(call, |call, _| call.event_with(|event| event.data = data.clone())).ok().await;
     }
+    // A client holds up all calls of its connection when it takes too little of one: this one takes in whatever comes.
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).unwrap();
+    let channel = endpoint.initial_connection_window_size(CONNECTION_WINDOW_BYTES).connect_lazy();
+    let mut client = EventStoreServiceClient::new(channel);
     let before = resident();
     let mut readers: Vec<Streaming<ReadStreamResponse>> = Vec::new();
     for _ in 0..READERS {
@@ -35,7 +43,7 @@ async fn five_hundred_readers_who_take_nothing_hold_little_memory_and_no_connect
             aggregate_id: "long".to_owned(),
             ..ReadStreamRequest::default()
         };
-        let mut reader = server.events().read_stream(request).await.unwrap().into_inner();
+        let mut reader = client.read_stream(request).await.unwrap().into_inner();
         assert!(!reader.message().await.unwrap().unwrap().events.is_empty());
         readers.push(reader);
     }
