@@ -28,7 +28,7 @@ pub use maintenance::{MaintenanceConfig, MaintenanceMode};
 pub use partitions::{
     ActionKind, Blocker, FindingKind, LegacyPurge, MaintenanceRequest, PageKey, PartitionAction,
     PartitionFinding, PartitionSize, PartitionState, Partitions, PurgeRequest, PurgeStep, Restored,
-    Retention, TenantMaintenance,
+    Retention, SurveyedTenant, TenantMaintenance,
 };
 pub use read::StreamReader;
 pub use start::{SCHEMA_NEWER_MAX, StartError};
