@@ -188,17 +188,19 @@ impl From<sqlx::Error> for MigrationError {
         if is_contention(&error) {
             return Self::Busy(error);
         }
-        match &error {
+        let is_lost = matches!(
+            error,
             sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unreachable(error),
-            _ if ["08", "57"].contains(&sqlstate(&error).get(..2).unwrap_or_default()) => {
-                Self::Unreachable(error)
-            }
-            _ => Self::Database(error),
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        );
+        if is_lost || ["08", "57"].contains(&sqlstate(&error).get(..2).unwrap_or_default()) {
+            Self::Unreachable(error)
+        } else {
+            Self::Database(error)
         }
     }
 }
