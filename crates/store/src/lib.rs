@@ -15,6 +15,8 @@ pub mod metrics;
 mod observer;
 mod partitions;
 mod phase;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod positions;
 mod read;
 pub mod schema;

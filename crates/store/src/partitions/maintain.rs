@@ -167,6 +167,8 @@ impl Partitions {
         sqlx::query_file!("sql/partitions/raise_floor.sql", tenant.as_str(), to.to_datetime())
             .fetch_one(&self.pool)
             .await?;
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::forget_streams(&self.pool, tenant, to).await?;
         Ok(())
     }
 
