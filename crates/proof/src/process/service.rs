@@ -118,6 +118,11 @@ impl Service {
         &self.options
     }
 
+    /// `DB_PARTITIONS_V1` of the processes that are started from now on.
+    pub fn set_partitions_v1(&mut self, partitions_v1: bool) {
+        self.options.partitions_v1 = partitions_v1;
+    }
+
     /// The process, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.pid)
