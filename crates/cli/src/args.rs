@@ -9,6 +9,7 @@ use crate::commands::completions::CompletionsArgs;
 use crate::commands::config::ConfigCommandArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::doctor::DoctorArgs;
+use crate::commands::drill::DrillArgs;
 use crate::commands::errors::ErrorsArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::import::ImportArgs;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Doctor(WithConfig<DoctorArgs>),
     /// Move a live table: backfill, proof, phases, and the way back, on the database that DATABASE_URL names
     Migration(WithConfig<MigrationArgs>),
+    /// Rehearse a migration on a PostgreSQL of its own: load, kills, every phase and back, and an account of it
+    Drill(DrillArgs),
     /// Check, show or explain the configuration
     Config(WithConfig<ConfigCommandArgs>),
     /// Make, expire, restore, check and list partitions, through a server

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod drill;
 pub(crate) mod errors;
 pub(crate) mod health;
 pub(crate) mod import;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(with) => serve::run(with.args, &with.config).await,
         Command::Migrate(with) => migrate::run(with.args, &with.config, output.plain()?).await,
         Command::Doctor(with) => doctor::run(with.args, &with.config, output.plain()?).await,
+        Command::Drill(args) => drill::run(args, output.plain()?).await,
         Command::Migration(with) => migration::run(with.args, &with.config, output.plain()?).await,
         Command::Config(with) => config::run(&with.args, &with.config, output.plain()?),
         Command::Partitions(with) => partitions::run(with.args, &with.server, output).await,

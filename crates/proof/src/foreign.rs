@@ -40,6 +40,9 @@ impl ForeignWriter {
         let mut connection = None;
         while !stop.is_cancelled() {
             pause(&mut caller.dice, options.pause * 8).await;
+            if caller.mood.is_foreigner_silent() {
+                continue;
+            }
             let open = match connection.take() {
                 Some(open) => Some(open),
                 None => PgConnection::connect(&self.database_url).await.ok(),

@@ -27,6 +27,12 @@ impl Default for MomentClock {
 }
 
 impl MomentClock {
+    /// A clock whose moments come after everything in a history.
+    pub fn after(history: &History) -> Self {
+        let last = history.calls.iter().map(|call| call.ended).max().unwrap_or_default();
+        Self { next: AtomicU64::new(last + 1), ..Self::default() }
+    }
+
     /// The next moment.
     pub fn draw(&self) -> Moment {
         // Sequential consistency: the order of the numbers must be the order of the draws, as every thread sees it.

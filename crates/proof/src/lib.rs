@@ -22,6 +22,8 @@ mod contents;
 mod foreign;
 pub mod history;
 pub mod process;
+mod read_back;
+mod seed;
 mod violation;
 pub mod workload;
 
@@ -30,5 +32,7 @@ pub use checker::{Tables, check};
 pub use contents::{Contents, Row, TenantState};
 pub use foreign::ForeignWriter;
 pub use history::{Call, History, StreamKey};
+pub use read_back::read_back;
+pub use seed::Seed;
 pub use violation::{Kind, Violation};
 pub use workload::{Counters, Mood, Workload, WorkloadOptions};

@@ -272,6 +272,9 @@ fn service_options(
 ) -> anyhow::Result<ServiceOptions> {
     let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let mut settings = vec![
+        // Several services on one machine, and nobody who is to be told before they leave.
+        ("ops.listen".to_owned(), "off".to_owned()),
+        ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
         ("drain_timeout_seconds".to_owned(), "5".to_owned()),
         ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
         // All of them are on one machine.

@@ -434,6 +434,21 @@ fn early(mut part: Part) -> Part {
 }
 
 #[test]
+fn what_was_recorded_in_legacy_alone_may_be_copied_by_halves_when_its_append_is_repeated() {
+    let mut story = Story::new();
+    let in_legacy = |mark, version| Place { position: None, ..place(mark, version, 0) };
+    let parts = || part("1", ExpectedVersion::Any, &["a", "b"]);
+    story.append("r1", parts(), recorded(&[in_legacy("a", 1), in_legacy("b", 2)]));
+    story.append("r2", parts(), replayed(&[place("a", 1, -7), in_legacy("b", 2)]));
+    story.append("r3", parts(), replayed(&[place("a", 1, -7), place("b", 2, -3)]));
+    story.stored(row("1", "a", 1, Some(-7), "r1"));
+    story.stored(row("1", "b", 2, Some(-3), "r1"));
+    assert_eq!(story.found(), []);
+    story.append("r4", parts(), replayed(&[place("a", 1, -7), place("b", 2, 3)]));
+    assert!(story.found().contains(&Kind::WrongAnswer));
+}
+
+#[test]
 fn positions_and_versions_are_in_the_order_of_the_acknowledgements() {
     let mut story = Story::of_two();
     // `c` was sent after position 2 was known.

@@ -109,6 +109,11 @@ pub(crate) fn shared_stream(dice: &mut Dice, options: &WorkloadOptions) -> Strea
     stream(format!("shared-{}", dice.random_range(0..options.shared_streams.max(1))))
 }
 
+/// All streams that all workers share.
+pub(crate) fn shared_streams(options: &WorkloadOptions) -> impl Iterator<Item = StreamId> {
+    (0..options.shared_streams.max(1)).map(|number| stream(format!("shared-{number}")))
+}
+
 /// The stream that a writer has for itself.
 pub(crate) fn own_stream(worker: WorkerId) -> StreamId {
     stream(format!("own-{worker}"))

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 pub(crate) use self::caller::Caller;
-pub(crate) use self::draft::{Drafts, any_tenant, shared_stream};
+pub(crate) use self::draft::{Drafts, any_tenant, shared_stream, shared_streams};
 pub use self::mood::{Counters, Mood};
 pub(crate) use self::reader::pause;
 use crate::contents::list_floors;
@@ -75,6 +75,7 @@ impl WorkloadOptions {
 
 /// A load that runs.
 pub struct Workload {
+    before: History,
     stop: CancellationToken,
     workers: JoinSet<Vec<Call>>,
     mood: Arc<Mood>,
@@ -89,8 +90,19 @@ const WITNESS: WorkerId = WorkerId::MAX;
 impl Workload {
     /// Starts it against services that need not be up, and against the legacy table where `foreign` is given.
     pub fn start(options: WorkloadOptions, services: &[Channel], foreign: Option<ForeignWriter>) -> Self {
-        let (options, clock) = (Arc::new(options), Arc::new(MomentClock::default()));
+        Self::start_after(History::default(), options, services, foreign)
+    }
+
+    /// Starts it after what is there already; its history begins with that.
+    pub fn start_after(
+        before: History,
+        options: WorkloadOptions,
+        services: &[Channel],
+        foreign: Option<ForeignWriter>,
+    ) -> Self {
+        let (options, clock) = (Arc::new(options), Arc::new(MomentClock::after(&before)));
         let mut load = Self {
+            before,
             stop: CancellationToken::new(),
             workers: JoinSet::new(),
             mood: Arc::default(),
@@ -156,6 +168,8 @@ impl Workload {
         self.mood.calm();
         let calls = self.workers.join_all().await;
         let witnessed = self.witnessed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        History { calls: calls.into_iter().flatten().chain(witnessed).collect() }
+        let mut history = self.before;
+        history.calls.extend(calls.into_iter().flatten().chain(witnessed));
+        history
     }
 }

@@ -1,7 +1,7 @@
 //! How patient callers are, and what they were answered.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use super::Dice;
 /// Longest patience of a caller that gives up on purpose.
 const IMPATIENCE_MAX: Duration = Duration::from_millis(40);
 
-/// How many of the calls are given up, in thousandths; changed while a load runs.
+/// How many of the calls are given up, in thousandths, and whether the foreign program writes; changed while a load runs.
 #[derive(Debug, Default)]
 pub struct Mood {
     cancelled_per_mille: AtomicU32,
     hurried_per_mille: AtomicU32,
+    is_foreigner_silent: AtomicBool,
 }
 
 /// How long a caller waits for an answer.
@@ -40,6 +41,15 @@ impl Mood {
     /// Lets nobody give up.
     pub fn calm(&self) {
         self.set(0, 0);
+    }
+
+    /// Lets the foreign program write no more, or again. An event that it is writing is not cut short.
+    pub fn silence_foreigner(&self, is_silent: bool) {
+        self.is_foreigner_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_foreigner_silent(&self) -> bool {
+        self.is_foreigner_silent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn patience(&self, dice: &mut Dice) -> Patience {
