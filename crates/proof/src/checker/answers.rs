@@ -91,10 +91,12 @@ fn check_neighbours(ledger: &Ledger<'_>, append: &AppendDeed, places: &[Place], 
         let [(first_stream, first), (second_stream, second)] = pair else { continue };
         let versions = first_stream != second_stream || first.version.checked_add(1) == Some(second.version);
         let positions = match (first.position, second.position) {
-            (Some(first), Some(second)) => first + 1 == second,
+            (Some(first), Some(second)) if first > 0 || second > 0 => first + 1 == second,
+            // Copies of history: a backfill gives them places in the order of their stream, and perhaps not all at once.
+            (Some(first), Some(second)) => first_stream != second_stream || first < second,
             (None, None) => true,
-            (Some(_), None) => expired(second),
-            (None, Some(_)) => expired(first),
+            (Some(position), None) => position <= 0 || expired(second),
+            (None, Some(position)) => position <= 0 || expired(first),
         };
         if !versions || !positions {
             let message =
