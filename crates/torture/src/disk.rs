@@ -6,8 +6,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 use partita_cluster::Cluster;
 
 /// Room for an empty database, twice the load of a round, and no more.
@@ -18,12 +16,9 @@ const PIECE: [u8; 4096] = [0; 4096];
 /// Gives this process mounts of its own, which go with it however it ends. To be called before it has threads.
 ///
 /// # Errors
-/// When it may not: only root may.
+/// When it may not: only root may, on Linux.
 pub(crate) fn separate_mounts() -> Result<(), String> {
-    let separated = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-    });
-    separated.map_err(|error| format!("this process cannot mount a small disk: {error}"))
+    system::separate().map_err(|error| format!("this process cannot mount a small disk: {error}"))
 }
 
 /// Mounted until it is dropped.
@@ -39,8 +34,7 @@ impl SmallDisk {
         fs::create_dir(&path)?;
         let owner = fs::metadata(cluster.folder().join("pgdata"))?;
         let options = format!("{SIZE},uid={},gid={}", owner.uid(), owner.gid());
-        mount(Some("tmpfs"), &path, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
-            .context("no small disk")?;
+        system::mount(&path, &options).context("no small disk")?;
         Ok(Self { path })
     }
 
@@ -74,8 +68,51 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
+        if let Err(error) = system::unmount(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "small disk could not be unmounted");
         }
+    }
+}
+
+/// What Linux does.
+#[cfg(target_os = "linux")]
+mod system {
+    use std::path::Path;
+
+    use nix::mount::{MntFlags, MsFlags, umount2};
+    use nix::sched::{CloneFlags, unshare};
+
+    pub(super) fn separate() -> nix::Result<()> {
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        nix::mount::mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+    }
+
+    pub(super) fn mount(path: &Path, options: &str) -> nix::Result<()> {
+        nix::mount::mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options))
+    }
+
+    pub(super) fn unmount(path: &Path) -> nix::Result<()> {
+        umount2(path, MntFlags::MNT_DETACH)
+    }
+}
+
+/// Other systems mount in other ways.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::path::Path;
+
+    use nix::errno::Errno;
+
+    pub(super) fn separate() -> nix::Result<()> {
+        Err(Errno::ENOTSUP)
+    }
+
+    pub(super) fn mount(_: &Path, _: &str) -> nix::Result<()> {
+        Err(Errno::ENOTSUP)
+    }
+
+    pub(super) fn unmount(_: &Path) -> nix::Result<()> {
+        Err(Errno::ENOTSUP)
     }
 }

@@ -92,11 +92,12 @@ fn check_neighbours(ledger: &Ledger<'_>, append: &AppendDeed, places: &[Place], 
         let [(first_stream, first), (second_stream, second)] = pair else { continue };
         let versions = first_stream != second_stream || first.version.checked_add(1) == Some(second.version);
         let positions = match (first.position, second.position) {
+            // Copied by a backfill, or not yet: perhaps not all at once, and by runs that give lower places each.
             (first, second) if is_of_history(first) && is_of_history(second) => true,
             (Some(first), Some(second)) => first + 1 == second,
             (None, None) => true,
-            (Some(_), None) => expired(second),
-            (None, Some(_)) => expired(first),
+            (Some(position), None) => position <= 0 || expired(second),
+            (None, Some(position)) => position <= 0 || expired(first),
         };
         if !versions || !positions {
             let message =

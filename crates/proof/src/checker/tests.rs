@@ -401,6 +401,26 @@ fn what_expired_may_be_gone_from_the_partitioned_table_and_is_no_gap() {
 }
 
 #[test]
+fn a_repetition_is_told_the_positions_that_a_backfill_gave() {
+    let both = part("1", ExpectedVersion::NoStream, &["a", "b"]);
+    let told = |a: i64, b: i64| recorded_again("r1", &both, a, b);
+    assert_eq!(told(-7, -3), []);
+    assert_eq!(told(-3, -7), [Kind::WrongAnswer]);
+}
+
+/// Two events of stream 1 that legacy had first, and a repetition that is told these positions.
+fn recorded_again(first: &str, both: &Part, a: i64, b: i64) -> Vec<Kind> {
+    let mut story = Story::new();
+    let alone =
+        [("a", 1), ("b", 2)].map(|(mark, version)| Place { position: None, ..place(mark, version, 0) });
+    story.append(first, both.clone(), recorded(&alone));
+    story.stored(row("1", "a", 1, Some(a), first));
+    story.stored(row("1", "b", 2, Some(b), first));
+    story.append("r2", both.clone(), replayed(&[place("a", 1, a), place("b", 2, b)]));
+    story.found()
+}
+
+#[test]
 fn a_repetition_need_not_be_told_the_positions_of_what_has_expired() {
     let mut story = Story::new();
     let append = || part("1", ExpectedVersion::Any, &["a", "b"]);
