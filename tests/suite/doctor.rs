@@ -66,7 +66,7 @@ async fn a_database_without_the_schema_is_told_the_command_and_asked_no_further(
 async fn a_flag_that_contradicts_the_control_row_fails() {
     let database = TestDatabase::new().await;
     assert_eq!(check(&database, "phase").await.verdict, Verdict::Ok);
-    database.execute("UPDATE event_store_control SET phase = 'fenced'").await;
+    database.execute("SELECT event_store_raise_fence('test')").await;
     let checks = examined(database.url(), |config| config.partitions_v1 = false).await;
     let phase = checks.iter().find(|check| check.name == "phase").unwrap();
     assert_eq!(phase.verdict, Verdict::Fail, "{phase:?}");

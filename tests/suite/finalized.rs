@@ -55,7 +55,10 @@ async fn an_id_is_known_for_at_least_a_whole_month() {
 
 #[tokio::test]
 async fn an_id_that_was_recorded_while_legacy_was_not_written_is_known_on_the_way_back() {
-    let database = TestDatabase::in_phase(Setting::Finalized).await;
+    let database = TestDatabase::new().await;
+    for change in [PhaseChange::RaiseFence, PhaseChange::Finalize] {
+        database.change_phase(change).await;
+    }
     let servers = [start(&database).await, start(&database).await];
     let id = Uuid::new_v4();
     let call = |server: &TestServer| {

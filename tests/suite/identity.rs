@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use partita_proto::v1::append_pipeline_response::Result as Answer;
 use partita_proto::v1::{
-    AppendPipelineRequest, AppendStreamsRequest, ErrorReason, GetAppendResultRequest, ListPartitionsRequest,
-    MaintainPartitionsRequest, ReadStreamRequest, RestorePartitionRequest, StreamAppend, VerifyChainRequest,
+    AppendPipelineRequest, AppendStreamsRequest, CheckPartitionsRequest, ErrorReason, GetAppendResultRequest,
+    ListPartitionsRequest, MaintainPartitionsRequest, PurgeLegacyRequest, ReadStreamRequest,
+    RestorePartitionRequest, SetLegalHoldRequest, SetRetentionRequest, StreamAppend, VerifyChainRequest,
 };
 use partita_server::auth::{AuthConfig, KeyLocation};
 use partita_tests::{Issuer, Refusal, TestDatabase, TestServer};
@@ -142,6 +143,16 @@ async fn administration_needs_the_role_and_the_tenant_also_of_a_page_token() {
             ..MaintainPartitionsRequest::default()
         };
         assert_denied(&refusal(client.maintain_partitions(with(&acme, maintain)).await), tenant);
+        let check =
+            CheckPartitionsRequest { tenant_id: tenant.to_owned(), ..CheckPartitionsRequest::default() };
+        assert_denied(&refusal(client.check_partitions(with(&acme, check)).await), tenant);
+        let purge = PurgeLegacyRequest { tenant_id: tenant.to_owned(), ..PurgeLegacyRequest::default() };
+        assert_denied(&refusal(client.purge_legacy(with(&acme, purge)).await), tenant);
+        let retention =
+            SetRetentionRequest { tenant_id: tenant.to_owned(), ..SetRetentionRequest::default() };
+        assert_denied(&refusal(client.set_retention(with(&acme, retention)).await), tenant);
+        let hold = SetLegalHoldRequest { tenant_id: tenant.to_owned(), ..SetLegalHoldRequest::default() };
+        assert_denied(&refusal(client.set_legal_hold(with(&acme, hold)).await), tenant);
         let verify = VerifyChainRequest { tenant_id: tenant.to_owned() };
         assert_denied(&refusal(client.verify_chain(with(&acme, verify)).await), tenant);
     }

@@ -36,6 +36,7 @@ mod instances;
 mod interrupted_maintenance;
 mod maintenance;
 mod metrics;
+mod migration_calls;
 mod migration_doctor;
 mod migration_moves;
 mod migrations;

@@ -151,6 +151,79 @@ async fn maintenance_of_all_covers_the_tenants_of_the_legacy_table_too() {
     assert_eq!(server.months_of("history-2").await, months(-1..=2));
 }
 
+/// Takes the lock that whatever looks after a single tenant takes, for every tenant that there is.
+const HOLD_ALL: &str = "BEGIN; SELECT event_store_lock_partitions(tenant_id) FROM event_store_tenant";
+
+#[tokio::test]
+async fn a_run_with_nothing_to_do_visits_no_tenant() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let tenants: Vec<String> = (0..20).map(|number| format!("tenant-{number:02}")).collect();
+    for tenant in &tenants {
+        server.maintain(tenant, |_| {}).await;
+    }
+    server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    let mut holder = database.connect().await;
+    sqlx::raw_sql(HOLD_ALL).execute(&mut holder).await.unwrap();
+    let idle = server.maintain("", |_| {}).await;
+    let summary = (idle.summary.tenants, idle.summary.tenants_failed, idle.summary.created);
+    assert_eq!(summary, (21, 0, 0), "{idle:?}");
+    let floor = partita_proto::convert::timestamp_to_wire(month(-3).start());
+    assert_eq!(idle.tenant("acme").retention_floor, Some(floor));
+
+    // The lock is one that a visit meets.
+    let visit = server.maintain("tenant-00", |_| {}).await;
+    assert_eq!(visit.summary.tenants_failed, 1, "{visit:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    // Of many tenants the one that needs something is found.
+    database.execute("UPDATE event_store_tenant SET retention_months = 1 WHERE tenant_id = 'acme'").await;
+    let run = server.maintain("", |_| {}).await;
+    assert_eq!((run.summary.tenants, run.summary.dropped), (21, 2));
+    assert_eq!(run.months_of("acme", Kind::Dropped), months([-3, -2]));
+}
+
+/// Tenants that the survey takes for idle, though a plan, the registry or the catalogue says otherwise.
+const OVERLOOKED: &str = "SELECT survey.tenant_id FROM event_store_maintenance_survey(2, 3) AS survey \
+     WHERE NOT survey.is_due AND (EXISTS (SELECT FROM event_store_partition_plan(survey.tenant_id, 2, 3)) \
+     OR (SELECT array_agg(partition_name ORDER BY 1) FROM event_store_detached_leaf(survey.tenant_id)) \
+        IS DISTINCT FROM (SELECT array_agg(partition_name ORDER BY 1) FROM event_store_detached AS waiting \
+        WHERE waiting.tenant_id = survey.tenant_id AND dropped_at IS NULL))";
+
+#[tokio::test]
+async fn the_survey_names_every_tenant_that_needs_something_and_no_other() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["ahead", "below", "held", "idle", "loose", "unregistered"]).await;
+    for tenant in ["ahead", "held", "idle", "loose"] {
+        server.maintain(tenant, |request| request.retention_months = Some(3)).await;
+    }
+    ForeignEvent::new("history", "1", 1).write(database.pool()).await.unwrap();
+    let leaf = async |tenant: &str, offset: i32| -> String {
+        let start = month(offset).start();
+        let of = format!("event_store_partition_leaf('{tenant}') WHERE range_start = '{start}'");
+        database.scalar(format!("SELECT partition_name FROM {of}")).await
+    };
+    let detach = async |tenant: &str, offset: i32| {
+        let name = leaf(tenant, offset).await;
+        let parent: String = database
+            .scalar(format!("SELECT partition_name FROM event_store_partition_tenant('{tenant}')"))
+            .await;
+        let (parent, name) =
+            (format!("event_store_partitions.{parent}"), format!("event_store_partitions.{name}"));
+        database.execute(format!("ALTER TABLE {parent} DETACH PARTITION {name}")).await;
+        name
+    };
+    let gone = detach("ahead", 2).await;
+    database.execute(format!("DROP TABLE {gone}")).await;
+    detach("loose", -3).await;
+    database.execute("UPDATE event_store_tenant SET legal_hold = true WHERE tenant_id = 'held'").await;
+    database.execute("UPDATE event_store_tenant SET retention_months = 1 WHERE tenant_id = 'held'").await;
+    database.execute("DELETE FROM event_store_tenant WHERE tenant_id = 'unregistered'").await;
+    let due = "SELECT tenant_id FROM event_store_maintenance_survey(2, 3) WHERE is_due";
+    let named: Vec<String> = database.column(due).await;
+    assert_eq!(named, ["ahead", "below", "history", "loose", "unregistered"]);
+    assert_eq!(database.column::<String>(OVERLOOKED).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn maintenance_out_of_bounds_is_refused() {
     let database = TestDatabase::new().await;

@@ -1,5 +1,6 @@
 //! Expired events leave the legacy table by command: in batches, never more than may go, and streams go on.
 
+use partita_proto::v1::chain_finding::{Fault, Table};
 use partita_proto::v1::purge_legacy_response::Report;
 use partita_proto::v1::{PurgeLegacyRequest, PurgeProgress, PurgeSummary};
 use partita_store::StoreConfig;
@@ -192,4 +193,34 @@ async fn a_purge_must_say_who_and_why() {
     assert_eq!(refusal.fields, ["user_id", "reason"]);
     let refusal = purge(&server, |request| request.tenant_id = "nobody".to_owned()).await.unwrap_err();
     assert_eq!(refusal.reason, "TENANT_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_verification_knows_the_purge_and_still_finds_what_is_missing_above_the_floor() {
+    for last_events in [false, true] {
+        let database = TestDatabase::new().await;
+        let server = two_streams(&database, 0).await;
+        expire(&server).await;
+        allow(&database).await;
+        let (_, summary) = purge(&server, |request| request.last_events = last_events).await.unwrap();
+        assert_eq!(summary.purged, if last_events { 6 } else { 5 });
+        let verification = server.verify("").await;
+        assert!(verification.findings.is_empty(), "{:#?}", verification.findings);
+
+        database
+            .tamper("DELETE FROM event_store WHERE aggregate_id = 'live' AND aggregate_version = 5")
+            .await;
+        let verification = server.verify("acme").await;
+        assert!(verification.has("order/live@6", Table::Legacy, Fault::Missing), "{verification:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_purged_by_command_is_missing() {
+    let database = TestDatabase::new().await;
+    let server = two_streams(&database, 0).await;
+    expire(&server).await;
+    database.tamper("DELETE FROM event_store WHERE aggregate_id = 'live' AND aggregate_version = 1").await;
+    let verification = server.verify("acme").await;
+    assert!(verification.has("order/live@2", Table::Legacy, Fault::Missing), "{verification:?}");
 }

@@ -101,6 +101,52 @@ async fn months_that_expired_leave_no_finding_wherever_their_events_stood() {
     assert_eq!((verification.summary.verified, verification.summary.compared), (10, 4));
 }
 
+/// A month that expired took three positions; a process without the flag wrote at the same time, and never drew one.
+async fn mixed_and_expired(database: &TestDatabase) -> TestServer {
+    let with = TestServer::start_keeping_all(database).await;
+    let without = TestServer::start(database, false).await;
+    let (old, recent) = (month(-5).start().to_string(), month(0).start().to_string());
+    with.append("acme", "order", "1").events_at(&[&old, &old, &old]).ok().await;
+    without.append("acme", "order", "legacy-only").event("First").ok().await;
+    with.append("acme", "order", "2").events_at(&[&recent, &recent]).ok().await;
+    let run = with.maintain("acme", |request| request.retention_months = Some(1)).await;
+    assert!(run.summary.dropped > 0, "{run:?}");
+    with
+}
+
+#[tokio::test]
+async fn what_a_process_without_the_flag_wrote_is_not_taken_for_lost_once_a_month_expired() {
+    let database = TestDatabase::new().await;
+    let server = mixed_and_expired(&database).await;
+    let verification = server.verify("acme").await;
+    assert_sound(&verification);
+    assert_eq!((verification.summary.verified, verification.summary.compared), (6, 2));
+}
+
+#[tokio::test]
+async fn a_lost_copy_is_found_though_a_month_expired_and_a_process_without_the_flag_wrote() {
+    let database = TestDatabase::new().await;
+    let server = mixed_and_expired(&database).await;
+    database
+        .tamper("DELETE FROM event_store_partitioned WHERE aggregate_id = '2' AND aggregate_version = 1")
+        .await;
+    let verification = server.verify("acme").await;
+    assert!(verification.has("order/2@1", Table::Partitioned, Fault::NoCopy), "{verification:?}");
+}
+
+#[tokio::test]
+async fn a_lost_copy_is_found_alone_where_every_process_has_the_flag() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start_keeping_all(&database).await;
+    let (old, recent) = (month(-5).start().to_string(), month(0).start().to_string());
+    server.append("acme", "order", "1").events_at(&[&old, &old, &recent, &recent]).ok().await;
+    server.maintain("acme", |request| request.retention_months = Some(1)).await;
+    assert_sound(&server.verify("acme").await);
+    database.tamper("DELETE FROM event_store_partitioned WHERE aggregate_version = 3").await;
+    let found = server.verify("acme").await.found();
+    assert_eq!(found, [("order/1@3".to_owned(), Table::Partitioned, Fault::NoCopy)]);
+}
+
 #[tokio::test]
 async fn a_list_of_tenants_of_the_platforms_hides_no_tenant() {
     let database = TestDatabase::new().await;

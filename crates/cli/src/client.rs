@@ -11,7 +11,7 @@ use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_proto::v1::{AppendRequest, AuditContext};
 
-pub(crate) use self::connect::{Channel, ServerArgs, connect};
+pub(crate) use self::connect::{Channel, ServerArgs, connect, without_credential};
 pub(crate) use self::status::{Refusal, failure};
 
 /// An append gets this long. The server knows it too: what it has not begun by then is certainly not recorded.

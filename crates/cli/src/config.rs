@@ -279,6 +279,7 @@ impl Config {
             read_connections_max: self.read_connections_max,
             lanes: self.lanes,
             maintenance: self.maintenance,
+            is_listed: true,
         }
     }
 }

@@ -1,4 +1,5 @@
 use partita_model::{Month, TenantId};
+use sqlx::postgres::PgDatabaseError;
 
 use crate::Direction;
 
@@ -135,7 +136,7 @@ impl Refusal {
                 "set DB_PARTITIONS_V1=1 everywhere, stop what writes to event_store alone, then `partita migration backfill start`"
             }
             Self::Quarantine { .. } => {
-                "`partita migration quarantine` lists them; correct the rows, then `partita migration backfill start`"
+                "`partita migration mismatches` lists them; correct the rows, then `partita migration backfill start`"
             }
             Self::Mismatches { .. } => {
                 "`partita migration mismatches` lists them; `partita migration repair`, then `partita migration verify`"
@@ -146,6 +147,15 @@ impl Refusal {
             }
             Self::NothingToRepair => "`partita migration mismatches` lists what is open",
         }
+    }
+}
+
+impl MigrationError {
+    /// The sessions that hold what a change of the phase needs, in words: `event_store_phase_blockers` names them. None for
+    /// other errors, and where nobody knows.
+    pub fn holders(&self) -> Option<&str> {
+        let Self::Busy(cause) = self else { return None };
+        cause.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.detail()
     }
 }
 
@@ -178,17 +188,19 @@ impl From<sqlx::Error> for MigrationError {
         if is_contention(&error) {
             return Self::Busy(error);
         }
-        match &error {
+        let is_lost = matches!(
+            error,
             sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unreachable(error),
-            _ if ["08", "57"].contains(&sqlstate(&error).get(..2).unwrap_or_default()) => {
-                Self::Unreachable(error)
-            }
-            _ => Self::Database(error),
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        );
+        if is_lost || ["08", "57"].contains(&sqlstate(&error).get(..2).unwrap_or_default()) {
+            Self::Unreachable(error)
+        } else {
+            Self::Database(error)
         }
     }
 }

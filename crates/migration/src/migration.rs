@@ -160,6 +160,14 @@ impl Migration {
         moves::check(&self.pool, wanted).await
     }
 
+    /// Every condition of a change that does not hold; changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn obstacles(&self, wanted: Move) -> Result<Vec<Refusal>, MigrationError> {
+        moves::list_obstacles(&self.pool, wanted).await
+    }
+
     /// Changes the phase; gives when.
     ///
     /// # Errors

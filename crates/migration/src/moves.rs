@@ -107,45 +107,49 @@ impl fmt::Display for Move {
     }
 }
 
-/// Whether the conditions hold.
+/// Whether the conditions hold: the first that does not is the error.
 pub(crate) async fn check(pool: &PgPool, wanted: Move) -> Result<(), MigrationError> {
+    match list_obstacles(pool, wanted).await?.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(first.into()),
+    }
+}
+
+/// Every condition that does not hold, the one to mend first in front. In the wrong phase, that alone: the others would
+/// be answered for another phase.
+pub(crate) async fn list_obstacles(pool: &PgPool, wanted: Move) -> Result<Vec<Refusal>, MigrationError> {
     let found = sqlx::query_file!("sql/moves/find_obstacles.sql").fetch_one(pool).await?;
     if found.phase != wanted.from() {
-        return Err(
-            Refusal::Phase { phase: found.phase, wanted: wanted.as_str(), from: wanted.from() }.into()
-        );
+        return Ok(vec![Refusal::Phase { phase: found.phase, wanted: wanted.as_str(), from: wanted.from() }]);
     }
-    let is_blocked_by = |rows: i64, refusal: fn(u64) -> Refusal| match rows {
-        0 => Ok(()),
-        rows => Err(refusal(rows.unsigned_abs())),
+    let counted = |rows: i64, refusal: fn(u64) -> Refusal| (rows != 0).then(|| refusal(rows.unsigned_abs()));
+    let quarantine = |rows| counted(rows, |rows| Refusal::Quarantine { rows });
+    let mismatches = counted(found.mismatches, |rows| Refusal::Mismatches { rows });
+    let obstacles = match wanted {
+        Move::Unfence => Vec::new(),
+        Move::Fence => vec![
+            quarantine(found.quarantined),
+            mismatches,
+            find_not_backfilled(pool, found.units_open).await?,
+            (found.rows_left > TAIL_ROWS_MAX)
+                .then(|| Refusal::TailTooLong { rows: found.rows_left.unsigned_abs() }),
+            find_instances(pool, &["dual"]).await?,
+        ],
+        Move::Finalize => vec![
+            quarantine(found.quarantined),
+            mismatches,
+            find_not_verified(pool).await?,
+            find_instances(pool, &["fenced"]).await?,
+        ],
+        Move::BeginRestore => vec![find_instances(pool, &["finalized"]).await?],
+        Move::EndRestore => vec![
+            quarantine(found.restore_quarantined),
+            mismatches,
+            counted(found.restore_open, |units| Refusal::NotBackfilled { units, first: None }),
+            find_instances(pool, &["restoring"]).await?,
+        ],
     };
-    let quarantine = |rows| Refusal::Quarantine { rows };
-    match wanted {
-        Move::Unfence => {}
-        Move::Fence => {
-            is_blocked_by(found.quarantined, quarantine)?;
-            is_blocked_by(found.mismatches, |rows| Refusal::Mismatches { rows })?;
-            check_backfilled(pool, found.units_open).await?;
-            if found.rows_left > TAIL_ROWS_MAX {
-                return Err(Refusal::TailTooLong { rows: found.rows_left.unsigned_abs() }.into());
-            }
-            check_instances(pool, &["dual"]).await?;
-        }
-        Move::Finalize => {
-            is_blocked_by(found.quarantined, quarantine)?;
-            is_blocked_by(found.mismatches, |rows| Refusal::Mismatches { rows })?;
-            check_verified(pool).await?;
-            check_instances(pool, &["fenced"]).await?;
-        }
-        Move::BeginRestore => check_instances(pool, &["finalized"]).await?,
-        Move::EndRestore => {
-            is_blocked_by(found.restore_quarantined, quarantine)?;
-            is_blocked_by(found.mismatches, |rows| Refusal::Mismatches { rows })?;
-            is_blocked_by(found.restore_open, |units| Refusal::NotBackfilled { units, first: None })?;
-            check_instances(pool, &["restoring"]).await?;
-        }
-    }
-    Ok(())
+    Ok(obstacles.into_iter().flatten().collect())
 }
 
 /// Changes the phase where the conditions hold; gives when.
@@ -219,8 +223,8 @@ async fn call(pool: &PgPool, wanted: Move, by: &str) -> sqlx::Result<OffsetDateT
     }
 }
 
-/// Every month that the legacy table has now is known to the backfill, and finished.
-async fn check_backfilled(pool: &PgPool, units_open: i64) -> Result<(), MigrationError> {
+/// Unless every month that the legacy table has now is known to the backfill, and finished.
+async fn find_not_backfilled(pool: &PgPool, units_open: i64) -> Result<Option<Refusal>, MigrationError> {
     let mut units = 0;
     let mut first = None;
     for tenant in plan::list_tenants(pool).await? {
@@ -230,13 +234,11 @@ async fn check_backfilled(pool: &PgPool, units_open: i64) -> Result<(), Migratio
             first = Some((tenant, Month::of(Timestamp::from_datetime(start))));
         }
     }
-    match units.max(units_open.unsigned_abs()) {
-        0 => Ok(()),
-        units => Err(Refusal::NotBackfilled { units, first }.into()),
-    }
+    let units = units.max(units_open.unsigned_abs());
+    Ok((units > 0).then_some(Refusal::NotBackfilled { units, first }))
 }
 
-async fn check_verified(pool: &PgPool) -> Result<(), MigrationError> {
+async fn find_not_verified(pool: &PgPool) -> Result<Option<Refusal>, MigrationError> {
     let (mut tenants, mut first) = (0, None);
     for tenant in plan::list_tenants(pool).await? {
         let is_verified =
@@ -246,21 +248,16 @@ async fn check_verified(pool: &PgPool) -> Result<(), MigrationError> {
             first.get_or_insert(tenant);
         }
     }
-    match first {
-        None => Ok(()),
-        Some(first) => Err(Refusal::NotVerified { tenants, first }.into()),
-    }
+    Ok(first.map(|first| Refusal::NotVerified { tenants, first }))
 }
 
-/// Every process that serves has the flag on, and serves in one of these phases.
-async fn check_instances(pool: &PgPool, phases: &[&str]) -> Result<(), MigrationError> {
+/// Unless every process that serves has the flag on, and serves in one of these phases.
+async fn find_instances(pool: &PgPool, phases: &[&str]) -> Result<Option<Refusal>, MigrationError> {
     let instances = status::list_instances(pool).await?;
     let wrong: Vec<String> =
         instances.iter().filter_map(|instance| what_is_wrong(instance, phases)).collect();
-    match wrong.first() {
-        None => Ok(()),
-        Some(first) => Err(Refusal::Instances { count: wrong.len() as u64, first: first.clone() }.into()),
-    }
+    let count = wrong.len() as u64;
+    Ok(wrong.into_iter().next().map(|first| Refusal::Instances { count, first }))
 }
 
 fn what_is_wrong(instance: &Instance, phases: &[&str]) -> Option<String> {

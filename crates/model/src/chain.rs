@@ -4,9 +4,8 @@ use crate::audit::canonical_inet;
 use crate::hash::is_partita_hash;
 use crate::{HashInput, JsonDocument, RecordedEvent, TenantId, Version, event_hash};
 
-/// Checks the hash chain of one stream, event by event in the order of their versions, from the stored rows alone. Nothing
-/// is ever removed from the legacy table, so there the chain must begin with its first event; in the partitioned table its
-/// beginning, or all of it, may have expired.
+/// Checks the hash chain of one stream, event by event in the order of their versions, from the stored rows alone. It must
+/// begin with its first event, unless its beginning has expired: with a month, or in the legacy table by a purge.
 #[derive(Debug)]
 pub struct ChainCheck {
     tenant: TenantId,

@@ -88,6 +88,17 @@ impl Contents {
     }
 }
 
+/// The floors of the tenants that have one.
+pub(crate) async fn list_floors(connection: &mut PgConnection) -> sqlx::Result<Vec<(TenantId, Timestamp)>> {
+    let tenants: Vec<TenantRow> =
+        sqlx::query_as(include_str!("../sql/list_tenants.sql")).fetch_all(connection).await?;
+    let floors = tenants.into_iter().map(|row| {
+        let (tenant, state) = row.parse()?;
+        Ok(state.floor.map(|floor| (tenant, floor)))
+    });
+    floors.filter_map(Result::transpose).collect()
+}
+
 #[derive(FromRow)]
 struct EventRow {
     event_id: Uuid,

@@ -93,6 +93,8 @@ pub enum Deed {
     Read(ReadDeed),
     /// Events were looked for by their ids.
     Lookup(LookupDeed),
+    /// It was looked up below which instant a tenant's events are gone.
+    Floor(FloorDeed),
 }
 
 /// One attempt at an append.
@@ -240,6 +242,15 @@ pub struct LookupDeed {
     pub found: Option<Vec<(Uuid, Option<Version>)>>,
 }
 
+/// A tenant's floor, as it was found.
+#[derive(Debug, Clone)]
+pub struct FloorDeed {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its floor, which never sinks again.
+    pub floor: Timestamp,
+}
+
 impl AppendDeed {
     /// All events, in the order of the request.
     pub fn events(&self) -> impl Iterator<Item = (&Part, &SentEvent)> {
@@ -258,7 +269,7 @@ impl Call {
     pub fn append(&self) -> Option<&AppendDeed> {
         match &self.deed {
             Deed::Append(append) => Some(append),
-            Deed::Read(_) | Deed::Lookup(_) => None,
+            Deed::Read(_) | Deed::Lookup(_) | Deed::Floor(_) => None,
         }
     }
 
@@ -266,7 +277,7 @@ impl Call {
     pub fn read(&self) -> Option<&ReadDeed> {
         match &self.deed {
             Deed::Read(read) => Some(read),
-            Deed::Append(_) | Deed::Lookup(_) => None,
+            Deed::Append(_) | Deed::Lookup(_) | Deed::Floor(_) => None,
         }
     }
 
@@ -277,7 +288,7 @@ impl Call {
                 append.tenant == key.tenant && append.parts.iter().any(|part| part.stream == key.stream)
             }
             Deed::Read(read) => read.key == *key,
-            Deed::Lookup(_) => false,
+            Deed::Lookup(_) | Deed::Floor(_) => false,
         }
     }
 
@@ -296,6 +307,7 @@ impl Call {
             }
             Deed::Read(read) => read.events.iter().any(|event| event.event_id == event_id),
             Deed::Lookup(lookup) => lookup.found.iter().flatten().any(|(asked, _)| *asked == event_id),
+            Deed::Floor(_) => false,
         }
     }
 }
@@ -310,6 +322,7 @@ impl fmt::Display for Call {
             Deed::Append(append) => append.fmt(f),
             Deed::Read(read) => read.fmt(f),
             Deed::Lookup(lookup) => lookup.fmt(f),
+            Deed::Floor(found) => write!(f, "floor of {} -> {}", found.tenant, found.floor),
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Kind {
     BrokenRead,
     /// A read saw what is not recorded.
     PhantomRead,
+    /// A read saw what had expired before it began.
+    ExpiredRead,
     /// A tenant's event is another tenant's.
     TenantLeak,
     /// The two tables do not agree.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::LostEvent,
         Self::TornAppend,
         Self::RecordedTwice,
@@ -70,6 +72,7 @@ impl Kind {
         Self::StaleRead,
         Self::BrokenRead,
         Self::PhantomRead,
+        Self::ExpiredRead,
         Self::TenantLeak,
         Self::TablesDiffer,
         Self::BrokenChain,
@@ -94,6 +97,7 @@ impl Kind {
             Self::StaleRead => "a read sees what was acknowledged before it",
             Self::BrokenRead => "a read is a consistent prefix",
             Self::PhantomRead => "a read sees recorded events only",
+            Self::ExpiredRead => "what has expired does not come back",
             Self::TenantLeak => "no tenant sees another's events",
             Self::TablesDiffer => "the tables agree",
             Self::BrokenChain => "the hash chain verifies",

@@ -17,6 +17,8 @@ mod health;
 pub mod limits;
 mod list_partitions;
 mod maintain_partitions;
+mod memory;
+mod migration;
 mod ops;
 mod page_token;
 mod partition_message;
@@ -36,6 +38,7 @@ mod verify_chain;
 mod watch;
 
 pub use config::{LimitConfig, ServerConfig};
+pub use memory::serve_in_memory;
 pub use ops::{ProbeState, Probes, serve_ops};
 pub use serve::{ServeError, serve};
 pub use tls::{TlsConfig, TlsError};

@@ -66,7 +66,7 @@ impl List {
     }
 }
 
-fn parse_page_size(sent: i32) -> Result<u32, String> {
+pub(crate) fn parse_page_size(sent: i32) -> Result<u32, String> {
     match u32::try_from(sent) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),

@@ -6,7 +6,7 @@ use partita_model::{TenantId, Violations};
 use partita_proto::convert::timestamp_to_wire;
 use partita_proto::v1;
 use partita_proto::v1::maintain_partitions_response::Result as Report;
-use partita_store::{ActionKind, MaintenanceRequest, Store, StoreError, TenantMaintenance};
+use partita_store::{ActionKind, MaintenanceRequest, Store, StoreError, SurveyedTenant, TenantMaintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -20,7 +20,8 @@ use crate::status::{failure, overdue, refuse};
 /// Maintains one tenant or all, one after the other, and reports each as it is finished.
 ///
 /// A tenant is begun only when the client has taken the report before it: a client that goes away stops the run, but
-/// never in the middle of a tenant, which the store finishes whoever listens.
+/// never in the middle of a tenant, which the store finishes whoever listens. Of all tenants only those are visited that
+/// need something.
 pub(crate) async fn maintain_partitions(
     store: &Store,
     shutdown: &CancellationToken,
@@ -34,9 +35,9 @@ pub(crate) async fn maintain_partitions(
     let tenants = match tenant {
         Some(tenant) => {
             span.record("tenant", tenant.as_str());
-            vec![tenant]
+            vec![SurveyedTenant { tenant, is_due: true, retention_floor: None }]
         }
-        None => store.partitions().tenants().await.map_err(|error| refuse(&error))?,
+        None => store.partitions().survey(&maintenance).await.map_err(|error| refuse(&error))?,
     };
     let run = Run {
         store: store.clone(),
@@ -58,7 +59,7 @@ struct Run {
     shutdown: CancellationToken,
     deadline: Option<Instant>,
     maintenance: MaintenanceRequest,
-    tenants: vec::IntoIter<TenantId>,
+    tenants: vec::IntoIter<SurveyedTenant>,
     /// Whether the request named the tenant.
     named: bool,
     summary: v1::MaintenanceSummary,
@@ -81,7 +82,8 @@ impl Run {
         Ok(Some((v1::MaintainPartitionsResponse { result: Some(report) }, self)))
     }
 
-    async fn tenant(&mut self, tenant: TenantId) -> Result<v1::TenantMaintenance, Status> {
+    async fn tenant(&mut self, surveyed: SurveyedTenant) -> Result<v1::TenantMaintenance, Status> {
+        let SurveyedTenant { tenant, is_due, retention_floor } = surveyed;
         if self.shutdown.is_cancelled() {
             return Err(refuse(&StoreError::ShuttingDown));
         }
@@ -90,6 +92,10 @@ impl Run {
         }
         let tenant_id = tenant.as_str().to_owned();
         self.summary.tenants += 1;
+        if !is_due {
+            let idle = TenantMaintenance { actions: Vec::new(), retention_floor, partitions: Vec::new() };
+            return Ok(self.done(tenant_id, idle));
+        }
         match self.store.partitions().maintain(&tenant, &self.maintenance).await {
             Ok(done) => Ok(self.done(tenant_id, done)),
             // A name that is wrong as a whole is the caller's mistake; among all tenants it is one that went away.
@@ -167,6 +173,7 @@ mod tests {
         detach: true,
         drop: true,
         validate_only: false,
+        measure: true,
     };
 
     #[test]

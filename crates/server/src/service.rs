@@ -1,6 +1,7 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
+use partita_migration::Migration;
 use partita_proto::v1::event_store_service_server::{EventStoreService, EventStoreServiceServer};
 use partita_proto::v1::partition_admin_service_server::{PartitionAdminService, PartitionAdminServiceServer};
 use partita_proto::v1::{
@@ -10,6 +11,12 @@ use partita_proto::v1::{
     MaintainPartitionsResponse, PurgeLegacyRequest, PurgeLegacyResponse, ReadStreamRequest,
     ReadStreamResponse, RestorePartitionRequest, RestorePartitionResponse, SetLegalHoldRequest,
     SetLegalHoldResponse, SetRetentionRequest, SetRetentionResponse, VerifyChainRequest, VerifyChainResponse,
+};
+use partita_proto::v1::{
+    ChangePhaseRequest, ChangePhaseResponse, ControlBackfillRequest, ControlBackfillResponse,
+    GetMigrationStatusRequest, GetMigrationStatusResponse, ListMismatchesRequest, ListMismatchesResponse,
+    PlanMigrationRequest, PlanMigrationResponse, RepairMismatchesRequest, RepairMismatchesResponse,
+    VerifyMigrationRequest, VerifyMigrationResponse,
 };
 use partita_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +32,7 @@ use crate::get_append_result::get_append_result;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::list_partitions::list_partitions;
 use crate::maintain_partitions::maintain_partitions;
+use crate::migration;
 use crate::page_token;
 use crate::purge_legacy::purge_legacy;
 use crate::read_stream::read_stream;
@@ -58,8 +66,9 @@ pub(crate) fn partition_admin_service(
     gate: &Gate,
     shutdown: &CancellationToken,
 ) -> PartitionAdminServiceServer<impl PartitionAdminService + use<>> {
+    let migration = Migration::new(store.database_url().clone());
     let (store, gate, shutdown) = (store.clone(), gate.clone(), shutdown.clone());
-    PartitionAdminServiceServer::new(PartitionAdmin { store, gate, shutdown })
+    PartitionAdminServiceServer::new(PartitionAdmin { store, migration, gate, shutdown })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -124,8 +133,12 @@ impl EventStoreService for EventStore {
     }
 }
 
+/// What a request names that is about all tenants.
+static EVERY_TENANT: String = String::new();
+
 struct PartitionAdmin {
     store: Store,
+    migration: Migration,
     gate: Gate,
     shutdown: CancellationToken,
 }
@@ -219,5 +232,67 @@ impl PartitionAdminService for PartitionAdmin {
     ) -> Result<Response<Messages<VerifyChainResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
         verify_chain(&self.store, &self.shutdown, request).await
+    }
+
+    async fn get_migration_status(
+        &self,
+        request: Request<GetMigrationStatusRequest>,
+    ) -> Result<Response<GetMigrationStatusResponse>, Status> {
+        self.let_in(&request, |_| &EVERY_TENANT)?;
+        migration::get_migration_status(&self.migration).await
+    }
+
+    type PlanMigrationStream = Messages<PlanMigrationResponse>;
+
+    async fn plan_migration(
+        &self,
+        request: Request<PlanMigrationRequest>,
+    ) -> Result<Response<Messages<PlanMigrationResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        migration::plan_migration(&self.migration, request).await
+    }
+
+    async fn control_backfill(
+        &self,
+        request: Request<ControlBackfillRequest>,
+    ) -> Result<Response<ControlBackfillResponse>, Status> {
+        self.let_in(&request, |_| &EVERY_TENANT)?;
+        migration::control_backfill(&self.migration, request).await
+    }
+
+    type VerifyMigrationStream = Messages<VerifyMigrationResponse>;
+
+    async fn verify_migration(
+        &self,
+        request: Request<VerifyMigrationRequest>,
+    ) -> Result<Response<Messages<VerifyMigrationResponse>>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        migration::verify_migration(&self.migration, &self.shutdown, request).await
+    }
+
+    async fn list_mismatches(
+        &self,
+        request: Request<ListMismatchesRequest>,
+    ) -> Result<Response<ListMismatchesResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        migration::list_mismatches(&self.migration, request).await
+    }
+
+    async fn repair_mismatches(
+        &self,
+        request: Request<RepairMismatchesRequest>,
+    ) -> Result<Response<RepairMismatchesResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        migration::repair_mismatches(&self.migration, request).await
+    }
+
+    type ChangePhaseStream = Messages<ChangePhaseResponse>;
+
+    async fn change_phase(
+        &self,
+        request: Request<ChangePhaseRequest>,
+    ) -> Result<Response<Messages<ChangePhaseResponse>>, Status> {
+        self.let_in(&request, |_| &EVERY_TENANT)?;
+        migration::change_phase(&self.migration, &self.shutdown, request).await
     }
 }

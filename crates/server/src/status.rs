@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use partita_migration::{MigrationError, Refusal};
 use partita_model::Violations;
 use partita_proto::v1;
 use partita_proto::v1::ErrorReason;
@@ -21,10 +22,53 @@ use crate::limits::{
 const DOMAIN: &str = "partita.v1";
 /// What every reason's name in the contract begins with, and its name on the wire does not.
 const REASON_PREFIX: &str = "ERROR_REASON_";
+/// When to try again what met a lock: the migration itself has tried for some seconds by then.
+const TABLE_LOCKED_RETRY: Duration = Duration::from_secs(5);
 
 /// The answer to a call that failed; logs it, once.
 pub(crate) fn refuse(error: &StoreError) -> Status {
     status(explain(error), &error.to_string())
+}
+
+/// The answer to a call about the migration that failed; logs it, once.
+pub(crate) fn refuse_migration(error: &MigrationError) -> Status {
+    match error {
+        MigrationError::Refused(Refusal::TenantUnknown(tenant)) => {
+            let because = Explanation::of(ErrorReason::TenantNotFound).with("tenant_id", tenant);
+            status(because, &error.to_string())
+        }
+        MigrationError::Refused(refusal) => refuse_obstacles(std::slice::from_ref(refusal)),
+        MigrationError::Unreachable(cause) => {
+            tracing::debug!(%cause, "database cannot be reached");
+            status(Explanation::of(ErrorReason::DatabaseUnavailable), "the database takes no work now")
+        }
+        MigrationError::Busy(cause) => {
+            let because = Explanation::of(ErrorReason::TableLocked);
+            let explanation = Explanation { retry_after: Some(TABLE_LOCKED_RETRY), ..because };
+            tracing::debug!(%cause, "migration met a lock");
+            let holders = error.holders().map(|holders| format!(": {holders}")).unwrap_or_default();
+            status(explanation, &format!("{error}{holders}"))
+        }
+        MigrationError::Database(cause) => {
+            tracing::error!(%cause, "statement of the migration failed");
+            status(Explanation::of(ErrorReason::Internal), "something failed that should not: see the log")
+        }
+        MigrationError::Unknown(_) => status(Explanation::of(ErrorReason::Internal), &error.to_string()),
+    }
+}
+
+/// The answer to a step of the migration whose preconditions do not hold: all of them, or as many as fit.
+pub(crate) fn refuse_obstacles(obstacles: &[Refusal]) -> Status {
+    let because = Explanation::of(ErrorReason::MigrationObstacle);
+    let all: Vec<_> = obstacles
+        .iter()
+        .map(|one| PreconditionViolation::new(one.code(), one.to_string(), one.mend()))
+        .collect();
+    let fit = fitting(all.iter().map(|one| one.r#type.len() + one.subject.len() + one.description.len()));
+    let codes: Vec<_> = obstacles.iter().map(Refusal::code).collect();
+    let because = because.with("obstacles", &codes.join(",")).omitting(all.len() - fit);
+    let message = obstacles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    status(Explanation { preconditions: all.into_iter().take(fit).collect(), ..because }, &message)
 }
 
 /// The answer to a call whose deadline passed while nothing of it could be applied, or needed to be.
@@ -250,10 +294,12 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::OutcomeUnknown
         | ErrorReason::DatabaseUnavailable
         | ErrorReason::PartitionUnavailable
+        | ErrorReason::TableLocked
         | ErrorReason::ShuttingDown => Code::Unavailable,
-        ErrorReason::LegacyConstraint | ErrorReason::PhaseContradiction | ErrorReason::DatabaseForbids => {
-            Code::FailedPrecondition
-        }
+        ErrorReason::LegacyConstraint
+        | ErrorReason::PhaseContradiction
+        | ErrorReason::DatabaseForbids
+        | ErrorReason::MigrationObstacle => Code::FailedPrecondition,
         ErrorReason::Unspecified | ErrorReason::Internal => Code::Internal,
     }
 }

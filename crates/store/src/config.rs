@@ -76,6 +76,8 @@ pub struct StoreConfig {
     pub lanes: LaneConfig,
     /// What is done for partitions without being asked for.
     pub maintenance: MaintenanceConfig,
+    /// Whether this process is on the list of those that serve, which a change of the phase looks at. Off for commands.
+    pub is_listed: bool,
 }
 
 impl StoreConfig {
@@ -91,6 +93,7 @@ impl StoreConfig {
             read_connections_max: 8,
             lanes: LaneConfig::default(),
             maintenance: MaintenanceConfig::default(),
+            is_listed: true,
         }
     }
 }

@@ -10,6 +10,11 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_TIMEOUT_MS: &str = "2000";
 /// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
 const STATEMENT_TIMEOUT_MS: &str = "30000";
+/// How many times a connection of the pool is used before it is replaced, on average. PostgreSQL never forgets what a session
+/// learnt of a table until the session ends: some 0.2 MB a tenant of 20 months, 100 MB for 500 of them, in each session. At
+/// one use in 250 a session that reads all 500 alike holds a third of that. The price is a connection and a first plan
+/// (together some 50 ms on a busy machine) for 0.4 % of the reads, which leaves the slowest hundredth alone.
+const POOL_USES: u32 = 250;
 
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
@@ -81,5 +86,7 @@ pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max.max(1))
         .acquire_timeout(CONNECT_TIMEOUT)
+        // Drawn by lot: a pool keeps no count of a connection's uses, and connections that were made together part ways.
+        .after_release(|_, _| Box::pin(async { Ok(rand::random::<u32>() >= u32::MAX / POOL_USES) }))
         .connect_lazy_with(pool_options(url))
 }

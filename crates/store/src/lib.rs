@@ -15,6 +15,8 @@ pub mod metrics;
 mod observer;
 mod partitions;
 mod phase;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod positions;
 mod read;
 pub mod schema;
@@ -28,7 +30,7 @@ pub use maintenance::{MaintenanceConfig, MaintenanceMode};
 pub use partitions::{
     ActionKind, Blocker, FindingKind, LegacyPurge, MaintenanceRequest, PageKey, PartitionAction,
     PartitionFinding, PartitionSize, PartitionState, Partitions, PurgeRequest, PurgeStep, Restored,
-    Retention, TenantMaintenance,
+    Retention, SurveyedTenant, TenantMaintenance,
 };
 pub use read::StreamReader;
 pub use start::{SCHEMA_NEWER_MAX, StartError};

@@ -17,8 +17,8 @@ use crate::phase::PhaseCell;
 use crate::positions::complete_replay;
 use crate::read::StreamReader;
 use crate::{
-    ChainVerifier, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, read, start,
-    verify,
+    ChainVerifier, DatabaseUrl, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, read,
+    start, verify,
 };
 
 /// Longest wait for the answer to a ping.
@@ -32,7 +32,9 @@ pub struct Store {
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
     maintenance: Arc<MaintenanceLoop>,
-    instance: Arc<Instance>,
+    /// None for a process that does not serve.
+    instance: Option<Arc<Instance>>,
+    database_url: DatabaseUrl,
 }
 
 impl Store {
@@ -53,8 +55,12 @@ impl Store {
             Partitions::clone(&partitions),
         );
         let maintenance = Arc::new(maintenance);
-        let instance = Arc::new(Instance::start(pool.clone(), Arc::clone(&phase)).await);
-        Ok(Self { phase, pool, lanes, partitions, maintenance, instance })
+        let instance = match config.is_listed {
+            true => Some(Arc::new(Instance::start(pool.clone(), Arc::clone(&phase)).await)),
+            false => None,
+        };
+        let database_url = config.database_url;
+        Ok(Self { phase, pool, lanes, partitions, maintenance, instance, database_url })
     }
 
     /// Which tables this process writes and reads, as far as it knows: the database may have moved on within the last
@@ -64,6 +70,11 @@ impl Store {
     /// When it serves nothing, because its flag contradicts the control row.
     pub fn phase(&self) -> Result<Phase, PhaseContradiction> {
         self.phase.get()
+    }
+
+    /// The database, for what has sessions of its own.
+    pub fn database_url(&self) -> &DatabaseUrl {
+        &self.database_url
     }
 
     /// Appends to one stream or to several at once: all of it is recorded, or nothing. Gives one answer a stream, in
@@ -162,7 +173,9 @@ impl Store {
     pub async fn close(&self) {
         self.lanes.close().await;
         self.partitions.close().await;
-        self.instance.leave().await;
+        if let Some(instance) = &self.instance {
+            instance.leave().await;
+        }
         self.pool.close().await;
     }
 }

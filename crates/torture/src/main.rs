@@ -8,6 +8,7 @@
 
 mod args;
 mod binary;
+mod disk;
 mod fault;
 mod plan;
 mod report;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
 
 /// Whether every promise was kept.
 fn run(args: &Args) -> anyhow::Result<bool> {
+    // Before there are threads: each would keep the mounts that it began with.
+    let mounts = disk::separate_mounts();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(session::run(args))
+    runtime.block_on(session::run(args, mounts))
 }

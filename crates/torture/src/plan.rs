@@ -1,5 +1,6 @@
 //! Which faults a round injects into which fleet: a function of the seed and the round's number.
 
+use partita_proof::Tables;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -26,6 +27,14 @@ impl Fleet {
         match self {
             Self::Dual => &[true, true, true],
             Self::Mixed => &[true, false, true],
+        }
+    }
+
+    /// What must be in which table when nothing else was done.
+    pub(crate) fn tables(self) -> Tables {
+        match self {
+            Self::Dual => Tables::Equal,
+            Self::Mixed => Tables::Dual,
         }
     }
 
@@ -102,7 +111,10 @@ impl Iterator for Plans {
 
     fn next(&mut self) -> Option<RoundPlan> {
         let (scene, faults) = self.draw();
-        let fleet = if self.dice.random_bool(0.5) { Fleet::Dual } else { Fleet::Mixed };
+        let fleet = match (scene, self.dice.random_bool(0.5)) {
+            (Scene::Moving, _) | (_, false) => Fleet::Mixed,
+            (Scene::Usual | Scene::Narrow | Scene::Old | Scene::Skewed | Scene::Tight, true) => Fleet::Dual,
+        };
         let number = self.number;
         self.number += 1;
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(number));

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use partita_cluster::Cluster;
-use partita_proof::{Contents, Kind, Tables, Violation, check, verify_chains};
+use partita_proof::{Contents, Kind, Violation, check, verify_chains};
 use rand::SeedableRng as _;
 
-use crate::fault::{Fault, Scene};
-use crate::plan::{Dice, Fleet, RoundPlan};
+use crate::fault::Fault;
+use crate::plan::{Dice, RoundPlan};
 use crate::stage::{Cleared, House, SETTLE_LIMIT, Stage, run as run_statement};
 
 /// What a panic leaves in a log.
@@ -41,9 +41,8 @@ pub(crate) async fn play(
     plan: &RoundPlan,
 ) -> anyhow::Result<RoundReport> {
     let mut report = RoundReport::default();
-    if plan.scene == Scene::Skewed && house.faketime.is_none() {
-        let why = "no libfaketime on this machine: install faketime";
-        report.left_out = plan.faults.iter().map(|fault| (*fault, why.to_owned())).collect();
+    if let Some(why) = house.lacks(plan.scene) {
+        report.left_out = plan.faults.iter().map(|fault| (*fault, why.clone())).collect();
         return Ok(report);
     }
     let mut dice = Dice::seed_from_u64(plan.seed);
@@ -66,12 +65,9 @@ async fn judge(
     cleared: Cleared,
     cluster: &Cluster,
 ) -> anyhow::Result<()> {
-    let Cleared { history, reasons, mut session, mut service, proxies, database, log } = cleared;
+    let Cleared { history, tables, reasons, mut session, mut service, proxies, disk, database, log } =
+        cleared;
     let contents = Contents::read(&mut session).await?;
-    let tables = match plan.fleet {
-        Fleet::Dual => Tables::Equal,
-        Fleet::Mixed => Tables::Dual,
-    };
     let mut violations = check(&history, &contents, tables);
     service.ensure(SETTLE_LIMIT).await?;
     let chain = verify_chains(service.channel(), tables).await?;
@@ -80,7 +76,7 @@ async fn judge(
     drop(proxies);
 
     report.calls = history.calls.len();
-    report.events = contents.legacy.len();
+    report.events = contents.legacy.len().max(contents.partitioned.len());
     report.verified = chain.verified;
     report.reasons = reasons;
     let tell = |violation: &Violation| (violation.kind, violation.tell(&history));
@@ -91,8 +87,12 @@ async fn judge(
     }
     report.log = Some(log);
     drop(session);
-    if report.found.is_empty() {
+    // What is on a small disk goes with the disk.
+    if report.found.is_empty() || disk.is_some() {
         run_statement(cluster, format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await?;
+    }
+    if disk.is_some() {
+        run_statement(cluster, format!("DROP TABLESPACE disk_{}", plan.number)).await?;
     }
     Ok(())
 }

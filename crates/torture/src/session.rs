@@ -1,5 +1,6 @@
 //! A run: rounds until the time is over, and a summary.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,12 +34,16 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 /// Plays rounds; whether every promise was kept.
-pub(crate) async fn run(args: &Args) -> anyhow::Result<bool> {
+///
+/// `mounts` says whether this process may mount, or why not.
+pub(crate) async fn run(args: &Args, mounts: Result<(), String>) -> anyhow::Result<bool> {
     let binary = binary::find(args.partita.as_ref()).await?;
-    let mut cluster = boot(args).await?;
+    let (mut cluster, programs) = boot(args).await?;
     let scratch = tempfile::Builder::new().prefix("partita-torture-").tempdir()?;
     let house = House {
         binary,
+        programs,
+        mounts,
         template: TEMPLATE.to_owned(),
         folder: scratch.path().to_path_buf(),
         watchdog: Arc::new(Watchdog::spawn()?),
@@ -93,7 +98,8 @@ fn announce(plan: &RoundPlan) {
     tracing::info!("round {}: {:?} fleet, {}", plan.number, plan.fleet, faults.join(", "));
 }
 
-async fn boot(args: &Args) -> anyhow::Result<Cluster> {
+/// Gives the folder of its programs too.
+async fn boot(args: &Args) -> anyhow::Result<(Cluster, PathBuf)> {
     let search = Search {
         wanted: args.postgres_bin.clone(),
         ..Search::new("--postgres-bin", std::env::var_os("PATH"))
@@ -102,5 +108,6 @@ async fn boot(args: &Args) -> anyhow::Result<Cluster> {
     let mut options = ClusterOptions::temporary();
     options.settings =
         SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Ok(Cluster::start(installation, options).await?)
+    let programs = installation.bin_dir().to_path_buf();
+    Ok((Cluster::start(installation, options).await?, programs))
 }

@@ -9,16 +9,18 @@ use anyhow::{Context as _, bail};
 use partita_cluster::{Cluster, HOST, SUPERUSER};
 use partita_faults::Proxy;
 use partita_proof::process::{Service, ServiceOptions, Watchdog};
-use partita_proof::{ForeignWriter, History, Workload, WorkloadOptions};
+use partita_proof::{ForeignWriter, History, Tables, Workload, WorkloadOptions};
+use partita_store::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use crate::disk::SmallDisk;
 use crate::fault::Scene;
 use crate::plan::RoundPlan;
 
 /// How long anything may take to get well again.
 pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(40);
 /// Between two looks at whether something has come about.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Acknowledged appends that show that the fleet works again.
 const PROGRESS: u64 = 40;
 /// How far back events lie where they are to expire, in months.
@@ -36,6 +38,10 @@ const NARROW: [(&str, &str); 6] = [
 /// What all rounds share.
 pub(crate) struct House {
     pub(crate) binary: PathBuf,
+    /// The folder of PostgreSQL's programs.
+    pub(crate) programs: PathBuf,
+    /// Whether a small disk can be mounted, or why not.
+    pub(crate) mounts: Result<(), String>,
     /// A migrated database that others are copied from.
     pub(crate) template: String,
     /// The folder for logs; it is kept when something was found.
@@ -45,6 +51,19 @@ pub(crate) struct House {
     pub(crate) faketime: Option<PathBuf>,
 }
 
+impl House {
+    /// Why a scene cannot be set on this machine.
+    pub(crate) fn lacks(&self, scene: Scene) -> Option<String> {
+        match scene {
+            Scene::Skewed if self.faketime.is_none() => {
+                Some("no libfaketime on this machine: install faketime".to_owned())
+            }
+            Scene::Tight => self.mounts.clone().err(),
+            Scene::Usual | Scene::Narrow | Scene::Old | Scene::Skewed | Scene::Moving => None,
+        }
+    }
+}
+
 /// What a round plays on.
 pub(crate) struct Stage<'c> {
     pub(crate) cluster: &'c mut Cluster,
@@ -52,7 +71,12 @@ pub(crate) struct Stage<'c> {
     /// One before each service.
     pub(crate) proxies: Vec<Proxy>,
     pub(crate) load: Workload,
+    /// What must be in which table when the round ends.
+    pub(crate) tables: Tables,
     pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) programs: PathBuf,
+    /// What the database lies on, where it is to be a small one.
+    pub(crate) disk: Option<SmallDisk>,
     database: String,
     log: PathBuf,
 }
@@ -65,7 +89,7 @@ impl<'c> Stage<'c> {
         plan: &RoundPlan,
     ) -> anyhow::Result<Self> {
         let database = format!("round_{}", plan.number);
-        run(cluster, format!("CREATE DATABASE {database} TEMPLATE {}", house.template)).await?;
+        let disk = make_database(house, cluster, plan, &database).await?;
         let log = house.folder.join(format!("round-{}.log", plan.number));
         let (mut services, mut proxies) = (Vec::new(), Vec::new());
         for (number, flag) in plan.fleet.flags().iter().enumerate() {
@@ -90,12 +114,19 @@ impl<'c> Stage<'c> {
         }
         let load = Workload::start(options, &channels, foreigner);
         let watchdog = Arc::clone(&house.watchdog);
-        Ok(Self { cluster, services, proxies, load, watchdog, database, log })
+        let tables = plan.fleet.tables();
+        let programs = house.programs.clone();
+        Ok(Self { cluster, services, proxies, load, tables, watchdog, programs, disk, database, log })
     }
 
     /// A session of an administrator, past the proxies.
     pub(crate) async fn connect(&self) -> anyhow::Result<PgConnection> {
         Ok(PgConnection::connect(&self.cluster.url(&self.database)).await?)
+    }
+
+    /// The same database for what moves data.
+    pub(crate) fn database_url(&self) -> anyhow::Result<DatabaseUrl> {
+        DatabaseUrl::parse(&self.cluster.url(&self.database)).map_err(anyhow::Error::msg)
     }
 
     /// The same database for sessions that only take up room.
@@ -165,22 +196,44 @@ impl<'c> Stage<'c> {
         nobody_left(&mut session).await?;
         let service = self.services.into_iter().find(|service| service.options().partitions_v1);
         let service = service.context("a fleet has a service with the flag")?;
-        let proxies = self.proxies;
-        Ok(Cleared { history, reasons, session, service, proxies, database: self.database, log: self.log })
+        let (tables, proxies) = (self.tables, self.proxies);
+        let (disk, database, log) = (self.disk, self.database, self.log);
+        Ok(Cleared { history, tables, reasons, session, service, proxies, disk, database, log })
     }
 }
 
 /// What is left of a round to be checked.
 pub(crate) struct Cleared {
     pub(crate) history: History,
+    pub(crate) tables: Tables,
     pub(crate) reasons: std::collections::BTreeMap<String, u64>,
     pub(crate) session: PgConnection,
     /// One that can be started again to be asked.
     pub(crate) service: Service,
     /// It reaches its database through one of them.
     pub(crate) proxies: Vec<Proxy>,
+    pub(crate) disk: Option<SmallDisk>,
     pub(crate) database: String,
     pub(crate) log: PathBuf,
+}
+
+/// Copies the template, to a disk of its own where the scene wants one.
+async fn make_database(
+    house: &House,
+    cluster: &Cluster,
+    plan: &RoundPlan,
+    database: &str,
+) -> anyhow::Result<Option<SmallDisk>> {
+    let create = format!("CREATE DATABASE {database} TEMPLATE {}", house.template);
+    if plan.scene != Scene::Tight {
+        run(cluster, create).await?;
+        return Ok(None);
+    }
+    let tablespace = format!("disk_{}", plan.number);
+    let disk = SmallDisk::mount(cluster, &tablespace)?;
+    run(cluster, format!("CREATE TABLESPACE {tablespace} LOCATION '{}'", disk.path().display())).await?;
+    run(cluster, format!("{create} TABLESPACE {tablespace}")).await?;
+    Ok(Some(disk))
 }
 
 /// Waits until no session but this one is left: one whose client is gone may still be at its statement.
@@ -223,6 +276,9 @@ fn service_options(
         ("ops.listen".to_owned(), "off".to_owned()),
         ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
         ("drain_timeout_seconds".to_owned(), "5".to_owned()),
+        ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
+        // All of them are on one machine.
+        ("ops.listen".to_owned(), "off".to_owned()),
         ("maintenance.interval_seconds".to_owned(), "10".to_owned()),
         ("maintenance.grace_days".to_owned(), "0".to_owned()),
     ];

@@ -17,6 +17,8 @@ pub(crate) struct Refusal {
     reason: Option<ErrorReason>,
     metadata: BTreeMap<String, String>,
     fields: Vec<(String, String)>,
+    /// Preconditions that do not hold, each with its name, what is the matter, and what mends it.
+    obstacles: Vec<(String, String, String)>,
     retry_after: Option<Duration>,
 }
 
@@ -27,6 +29,10 @@ impl From<Status> for Refusal {
             .as_ref()
             .and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
         let request = status.get_details_bad_request();
+        // Those of a version conflict are streams, and the metadata tell the first.
+        let preconditions = status
+            .get_details_precondition_failure()
+            .filter(|_| reason == Some(ErrorReason::MigrationObstacle));
         Self {
             code: status.code(),
             message: status.message().to_owned(),
@@ -36,6 +42,11 @@ impl From<Status> for Refusal {
                 .into_iter()
                 .flat_map(|request| request.field_violations)
                 .map(|it| (it.field, it.description))
+                .collect(),
+            obstacles: preconditions
+                .into_iter()
+                .flat_map(|failure| failure.violations)
+                .map(|it| (it.r#type, it.subject, it.description))
                 .collect(),
             retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
         }
@@ -109,9 +120,10 @@ impl Refusal {
             ErrorReason::OutcomeUnknown => {
                 Some("repeat it with the same event ids: what is recorded is not recorded twice")
             }
-            ErrorReason::Overloaded | ErrorReason::TenantLimit | ErrorReason::PartitionUnavailable => {
-                Some("try again later")
-            }
+            ErrorReason::Overloaded
+            | ErrorReason::TenantLimit
+            | ErrorReason::PartitionUnavailable
+            | ErrorReason::TableLocked => Some("try again later"),
             ErrorReason::RateLimited => Some("try again more slowly, or with more events in each append"),
             ErrorReason::Unauthenticated => {
                 Some("give a valid credential: --token-file, or --tls-cert and --tls-key")
@@ -126,6 +138,7 @@ impl Refusal {
             ErrorReason::DatabaseForbids => Some("do what the message says: docs/operations/roles.md"),
             ErrorReason::InvalidArgument => Some("correct the fields"),
             ErrorReason::Internal => Some("look into the server's log at this time"),
+            ErrorReason::MigrationObstacle => Some("mend what is named, then try again"),
             ErrorReason::PhaseContradiction | ErrorReason::Unspecified => None,
         }
     }
@@ -140,6 +153,10 @@ pub(crate) fn failure(what: &str, status: Status) -> Failure {
     // The message often tells the fields already.
     let untold = refusal.fields.iter().filter(|(_, text)| !refusal.message.contains(text.as_str()));
     let failure = untold.fold(failure, |failure, (field, text)| failure.fact(field, text));
+    let failure = refusal
+        .obstacles
+        .iter()
+        .fold(failure, |failure, (code, matter, mend)| failure.fact(code, format!("{matter}; mend: {mend}")));
     let failure = match refusal.retry_after {
         Some(delay) => failure.fact("retry after", format!("{} ms", delay.as_millis())),
         None => failure,
@@ -180,5 +197,20 @@ mod tests {
         assert_eq!(refusal.line(), "events[3].data is not JSON");
         assert_eq!(refusal.retry_after(), Some(Duration::from_millis(250)));
         assert_eq!((refusal.reason(), refusal.name().as_str()), (None, "InvalidArgument"));
+    }
+
+    #[test]
+    fn each_obstacle_is_told_with_what_mends_it() {
+        let mut details = ErrorDetails::new();
+        details.set_error_info("MIGRATION_OBSTACLE", "partita.v1", []);
+        details.add_precondition_failure_violation("INSTANCES", "process 7 is off", "restart it");
+        let status = Status::with_error_details(Code::FailedPrecondition, "process 7 is off", details);
+        let failure = failure("fence did not end", status);
+        assert_eq!(failure.exit(), Exit::Refused);
+        assert!(
+            failure.text().contains("INSTANCES: process 7 is off; mend: restart it"),
+            "{}",
+            failure.text()
+        );
     }
 }

@@ -1,28 +1,31 @@
 mod backfill;
+mod direct;
 mod doctor;
-mod lists;
-mod moves;
+mod document;
+mod mismatches;
+mod phase;
 mod plan;
 mod progress;
 mod repair;
 mod status;
+mod target;
 mod verify;
+mod watch;
+mod words;
+mod workers;
 
 use clap::{Args, Subcommand};
-use partita_migration::{Migration, MigrationError, Refusal};
-use partita_model::TenantId;
-use partita_store::schema::{self, MigrationState};
 
-use crate::config::{Config, ConfigArgs};
-use crate::failure::{Exit, Failure};
+use self::target::{Session, TargetArgs};
+use crate::config::ConfigArgs;
+use crate::failure::Failure;
 use crate::output::Format;
 
-/// Move a live table: backfill, proof, phases, and the way back.
+/// Move a live legacy table into partitions.
 #[derive(Debug, Args)]
 pub(crate) struct MigrationArgs {
-    /// Who acts: noted with what is changed
-    #[arg(long, env = "USER", value_name = "NAME", default_value = "partita-cli", global = true)]
-    by: String,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(subcommand)]
     command: MigrationCommand,
 }
@@ -32,89 +35,70 @@ enum MigrationCommand {
     /// Check a legacy table that Partita did not make: what blocks its adoption, and what it costs to mend
     Doctor(doctor::DoctorArgs),
     #[command(flatten)]
-    Step(StepCommand),
+    Session(SessionCommand),
 }
 
-/// What needs the schema.
+/// Those that work through the admin API.
 #[derive(Debug, Subcommand)]
-enum StepCommand {
-    /// Tell where it stands: phase, progress, what throttles it, what blocks, which processes serve
+enum SessionCommand {
+    /// Tell where the migration stands: phase, progress, what throttles it, what blocks, who serves
     Status(status::StatusArgs),
-    /// List the months that a backfill would look at; changes nothing
-    Plan,
-    /// Copy history from the legacy table to the partitioned one
+    /// Tell what a backfill would look at
+    Plan(plan::PlanArgs),
+    /// Copy history into the partitioned table: start, pause, resume, tune, cancel
     Backfill(backfill::BackfillArgs),
-    /// List the rows that could not be copied
-    Quarantine,
-    /// Prove that both tables hold the same; exit code 3 where they do not
+    /// Compare both tables in every column; exit code 3 if they differ
     Verify(verify::VerifyArgs),
-    /// List the differences that are open
-    Mismatches(lists::MismatchArgs),
-    /// Mend what a command can mend, and print the SQL for what it must not
+    /// List the differences between the tables, and the rows that could not be copied; exit code 3 if there are any
+    Mismatches(mismatches::MismatchesArgs),
+    /// Mend the differences whose cause is known, and tell what would mend the others
     Repair(repair::RepairArgs),
-    /// Let the legacy table refuse whoever does not write both tables
-    Fence(moves::MoveArgs),
-    /// Take the fence down
-    Unfence(moves::MoveArgs),
-    /// Leave the legacy table behind
-    Finalize(moves::MoveArgs),
-    /// Bring the legacy table back: both are written again, and it is filled up and compared
-    Restore(moves::RestoreArgs),
+    /// From open to fenced: the legacy table refuses programs that write it alone
+    Fence(phase::ExecuteArgs),
+    /// From fenced to open, at once: everybody may write the legacy table again
+    Unfence,
+    /// From fenced to finalized: the legacy table is neither written nor read any more
+    Finalize(phase::ExecuteArgs),
+    /// From finalized back to open: fill the legacy table up, prove it, and use it again
+    Restore(phase::ExecuteArgs),
 }
 
-/// Works on the database that the configuration names, without a server.
+/// Runs one of them through the admin API: of a server, or of this process on the database itself.
 pub(crate) async fn run(args: MigrationArgs, config: &ConfigArgs, format: Format) -> Result<(), Failure> {
-    match args.command {
-        MigrationCommand::Doctor(args) => doctor::run(args, config, format).await,
-        MigrationCommand::Step(command) => step(command, &args.by, config, format).await,
-    }
+    let command = match args.command {
+        // It looks at what the migration has not begun with: there need not be a schema yet.
+        MigrationCommand::Doctor(args) => return doctor::run(args, config, format).await,
+        MigrationCommand::Session(command) => command,
+    };
+    let mut session = target::open(args.target, config).await?;
+    let interrupted = session.direct.as_ref().map(|direct| direct.interrupted().clone());
+    // Those that end well by themselves when the user wants an end.
+    let is_patient = matches!(
+        command,
+        SessionCommand::Status(_) | SessionCommand::Backfill(_) | SessionCommand::Repair(_)
+    );
+    let work = dispatch(command, &mut session, format);
+    let done = match interrupted.filter(|_| !is_patient) {
+        Some(interrupted) => interrupted.run_until_cancelled(work).await,
+        None => Some(work.await),
+    };
+    session.close().await;
+    done.unwrap_or_else(|| {
+        Err(Failure::refused("stopped before it was done").next("the same command goes on"))
+    })
 }
 
-async fn step(command: StepCommand, by: &str, config: &ConfigArgs, format: Format) -> Result<(), Failure> {
-    let url = Config::load(config, Config::default())?.database_url()?;
-    check_schema(&url).await?;
-    let migration = &Migration::new(url.clone());
+async fn dispatch(command: SessionCommand, session: &mut Session, format: Format) -> Result<(), Failure> {
     match command {
-        StepCommand::Status(args) => status::run(args, migration, format).await,
-        StepCommand::Plan => plan::run(migration, format).await,
-        StepCommand::Backfill(args) => backfill::run(args, migration, url, by, format).await,
-        StepCommand::Quarantine => lists::quarantine(migration, format).await,
-        StepCommand::Verify(args) => verify::run(args, migration, format).await,
-        StepCommand::Mismatches(args) => lists::mismatches(args, migration, format).await,
-        StepCommand::Repair(args) => repair::run(args, migration, by, format).await,
-        StepCommand::Fence(args) => moves::fence(args, migration, by, format).await,
-        StepCommand::Unfence(args) => moves::unfence(args, migration, by, format).await,
-        StepCommand::Finalize(args) => moves::finalize(args, migration, by, format).await,
-        StepCommand::Restore(args) => moves::restore(args, migration, by, format).await,
+        SessionCommand::Status(args) => status::run(args, session, format).await,
+        SessionCommand::Plan(args) => plan::run(args, session, format).await,
+        SessionCommand::Backfill(args) => backfill::run(args, session, format).await,
+        SessionCommand::Verify(args) => verify::run(args, session, format).await,
+        SessionCommand::Mismatches(args) => mismatches::run(args, session, format).await,
+        SessionCommand::Repair(args) => repair::run(args, session, format).await,
+        SessionCommand::Fence(args) => phase::fence(args, session, format).await,
+        SessionCommand::Unfence => phase::unfence(session, format).await,
+        SessionCommand::Finalize(args) => phase::finalize(args, session, format).await,
+        SessionCommand::Restore(args) => phase::restore(args, session, format).await,
     }
-}
-
-/// Every statement leans on the schema: a migration that is missing is told as such, not as a table that is not there.
-async fn check_schema(url: &partita_store::DatabaseUrl) -> Result<(), Failure> {
-    let status = schema::status(url).await.map_err(|error| super::migrate::failure("cannot tell", &error))?;
-    match status.iter().filter(|migration| migration.state == MigrationState::Pending).count() {
-        0 => Ok(()),
-        pending => Err(Failure::refused(format!("the schema lacks {pending} migrations"))
-            .next("run `partita migrate up`")),
-    }
-}
-
-/// How the migration's trouble ends the program.
-fn failure(what: &str, error: &MigrationError) -> Failure {
-    match error {
-        MigrationError::Refused(refusal) => refused(what, refusal),
-        MigrationError::Unreachable(_) | MigrationError::Busy(_) => {
-            Failure::new(Exit::Unreachable, format!("{what}: {error}")).because_of(error)
-        }
-        MigrationError::Database(_) => Failure::internal(format!("{what}: {error}")).because_of(error),
-        MigrationError::Unknown(_) => Failure::refused(format!("{what}: {error}")),
-    }
-}
-
-fn refused(what: &str, refusal: &Refusal) -> Failure {
-    Failure::refused(format!("{what}: {refusal}")).fact("reason", refusal.code()).next(refusal.mend())
-}
-
-fn parse_tenant(text: &str) -> Result<TenantId, String> {
-    TenantId::parse(text)
 }

@@ -224,7 +224,7 @@ async fn verify_tenant(
     let is_whole = options.sample_percent >= 100.0;
     // Before the first snapshot: what the mark says was so at this instant, and since.
     let begun = sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(pool).await?.now;
-    let looks = task.months.iter().map(|start| unit::verify(pool, tenant, *start));
+    let looks = task.months.iter().copied().map(|start| unit::verify(pool, tenant, start));
     let mut units = stream::iter(looks).buffer_unordered(options.workers.max(1) as usize);
     let mut is_equal = true;
     while let Some(report) = units.next().await {

@@ -218,7 +218,7 @@ fn check_defect(call: &Call, found: &mut Vec<Violation>) {
         Deed::Read(read) => {
             (matches!(&read.end, ReadEnd::Cut(why) if why.starts_with(INTERNAL)), Some(read.key.clone()))
         }
-        Deed::Lookup(_) => (false, None),
+        Deed::Lookup(_) | Deed::Floor(_) => (false, None),
     };
     if defect {
         let violation = Violation::new(Kind::Defect, format!("call {call}"));

@@ -91,7 +91,7 @@ impl<'a> Ledger<'a> {
         let stored: Vec<&'a Row> = match self.tables {
             Tables::Legacy => contents.legacy.iter().collect(),
             Tables::Partitioned => contents.partitioned.iter().collect(),
-            Tables::Dual | Tables::Equal => {
+            Tables::Dual | Tables::Equal | Tables::Restored => {
                 let legacy: BTreeSet<Uuid> = contents.legacy.iter().map(|row| row.event_id).collect();
                 let alone = contents.partitioned.iter().filter(|row| !legacy.contains(&row.event_id));
                 contents.legacy.iter().chain(alone).collect()

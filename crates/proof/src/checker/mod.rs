@@ -29,6 +29,8 @@ pub enum Tables {
     Dual,
     /// Both by everybody, or what was missing is copied by now.
     Equal,
+    /// As [`Dual`](Self::Dual), after legacy was filled up from the partitioned table: what it holds may be copies too.
+    Restored,
     /// The partitioned table holds everything that has not expired; legacy is not looked at.
     Partitioned,
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use partita_model::{TenantId, Uuid, Version};
+use partita_model::{TenantId, Timestamp, Uuid, Version};
 
+use super::Tables;
 use super::ledger::{Ledger, key_of};
 use crate::history::{AppendAnswer, AppendDeed, Call, Deed, LookupDeed, Place, ReadDeed, ReadEnd, StreamKey};
 use crate::violation::{Kind, Violation};
@@ -14,6 +15,7 @@ struct Known {
     versions: HashMap<StreamKey, Version>,
     positions: HashMap<TenantId, i64>,
     recorded: HashSet<(TenantId, Uuid)>,
+    floors: HashMap<TenantId, Timestamp>,
 }
 
 /// Walks through the calls as they began, and lets each know what had ended by then.
@@ -30,8 +32,15 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
         }
         match &call.deed {
             Deed::Append(append) => known.check_append(ledger, call, append, found),
-            Deed::Read(read) => known.check_read(read, found),
+            Deed::Read(read) => {
+                known.check_read(read, found);
+                // A process without the flag knows of no floor.
+                if !matches!(ledger.tables, Tables::Legacy | Tables::Dual) {
+                    known.check_floor(read, found);
+                }
+            }
             Deed::Lookup(lookup) => known.check_lookup(lookup, found),
+            Deed::Floor(_) => {}
         }
     }
 }
@@ -57,6 +66,7 @@ impl Known {
                 let recorded = lookup.found.iter().flatten().filter(|(_, version)| version.is_some());
                 self.recorded.extend(recorded.map(|(event_id, _)| (lookup.tenant.clone(), *event_id)));
             }
+            Deed::Floor(found) => raise(&mut self.floors, found.tenant.clone(), found.floor),
         }
     }
 
@@ -149,6 +159,18 @@ impl Known {
             let message =
                 format!("{} was read as at {seen}, and was known to be at {known} before", read.key);
             found.push(Violation::new(Kind::StaleRead, message).of(&read.key));
+        }
+    }
+
+    /// What was known to be gone does not come back.
+    fn check_floor(&self, read: &ReadDeed, found: &mut Vec<Violation>) {
+        let Some(floor) = self.floors.get(&read.key.tenant) else { return };
+        if let Some(event) = read.events.iter().find(|event| event.event_timestamp < *floor) {
+            let message = format!(
+                "{} was read version {} of {}, and everything before {floor} was known to be gone",
+                read.key, event.version, event.event_timestamp
+            );
+            found.push(Violation::new(Kind::ExpiredRead, message).of(&read.key).event(event.event_id));
         }
     }
 

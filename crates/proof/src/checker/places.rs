@@ -13,14 +13,15 @@ use crate::violation::{Kind, Violation};
 pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
     for (key, rows) in &ledger.by_stream {
         check_versions(ledger, key, rows, found);
-        // What the partitioned table holds may be copies, which were committed in an order of their own.
-        if ledger.tables != Tables::Partitioned {
-            check_commits(rows, "version", found);
+        match ledger.tables {
+            Tables::Legacy | Tables::Dual | Tables::Equal => check_commits(rows, "version", found),
+            // What is looked at may be copies, which were committed in an order of their own.
+            Tables::Restored | Tables::Partitioned => {}
         }
     }
     match ledger.tables {
         Tables::Legacy => {}
-        Tables::Dual | Tables::Equal | Tables::Partitioned => {
+        Tables::Dual | Tables::Equal | Tables::Restored | Tables::Partitioned => {
             check_records(ledger, found);
             check_feeds(ledger, found);
         }

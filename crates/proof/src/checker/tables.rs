@@ -12,7 +12,7 @@ use crate::violation::{Kind, Violation};
 pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
     match ledger.tables {
         Tables::Legacy | Tables::Partitioned => {}
-        Tables::Dual => check_copies(ledger, found),
+        Tables::Dual | Tables::Restored => check_copies(ledger, found),
         Tables::Equal => {
             check_copies(ledger, found);
             check_complete(ledger, found);

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use super::{Tables, check};
 use crate::contents::{Contents, Row, TenantState};
 use crate::history::{
-    AppendAnswer, AppendDeed, Asked, Call, Deed, History, LookupDeed, Part, Place, ReadDeed, ReadEnd,
-    ReadEvent, Refused, SentEvent, StreamKey,
+    AppendAnswer, AppendDeed, Asked, Call, Deed, FloorDeed, History, LookupDeed, Part, Place, ReadDeed,
+    ReadEnd, ReadEvent, Refused, SentEvent, StreamKey,
 };
 use crate::violation::Kind;
 
@@ -545,6 +545,34 @@ fn a_read_of_what_is_not_recorded_is_a_phantom() {
     story.append("r3", part("1", ExpectedVersion::Any, &["c"]), unknown());
     story.read("1", Asked::default(), &[("a", 1), ("b", 2), ("c", 3)], whole(3));
     assert_eq!(story.found(), [Kind::PhantomRead]);
+}
+
+#[test]
+fn what_was_known_to_have_expired_does_not_come_back() {
+    let mut story = Story::of_two();
+    let floor = |floor| Deed::Floor(FloorDeed { tenant: tenant(), floor });
+    story.call(floor(at(0)));
+    story.read("1", Asked::default(), &[("a", 1), ("b", 2)], whole(2));
+    assert_eq!(story.found(), []);
+    story.call(floor(at(1)));
+    story.read("1", Asked::default(), &[("a", 1), ("b", 2)], whole(2));
+    assert_eq!(story.found(), [Kind::ExpiredRead]);
+    story.tables = Tables::Dual;
+    assert_eq!(story.found(), []);
+}
+
+#[test]
+fn after_a_restore_legacy_may_have_been_written_in_another_order_and_must_hold_the_same() {
+    let mut story = Story::of_two();
+    let commit = |seconds| Some(at(seconds).to_datetime());
+    for (row, seconds) in story.contents.legacy.iter_mut().zip([2, 1]) {
+        row.committed_at = commit(seconds);
+    }
+    assert_eq!(story.found(), [Kind::CommitOrder]);
+    story.tables = Tables::Restored;
+    assert_eq!(story.found(), []);
+    story.contents.legacy.retain(|row| row.event_id != id("b"));
+    assert_eq!(story.found(), [Kind::TablesDiffer]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Service {
         &self.options
     }
 
-    /// `DB_PARTITIONS_V1` of the processes that are started from now on.
+    /// Sets the flag that it is started with from now on.
     pub fn set_partitions_v1(&mut self, partitions_v1: bool) {
         self.options.partitions_v1 = partitions_v1;
     }

@@ -59,6 +59,18 @@ impl Drafts {
         Part { stream, expected, events }
     }
 
+    /// One to three new events, all of them of long ago.
+    pub(crate) fn old_part(&mut self, dice: &mut Dice, stream: StreamId, expected: ExpectedVersion) -> Part {
+        let count = dice.random_range(1..=3);
+        let mut part = self.part(dice, stream, expected, count, true);
+        for event in &mut part.events {
+            let days_back = dice.random_range(15..30) * i64::from(self.months_back);
+            event.event_timestamp =
+                Some(Timestamp::from_datetime(OffsetDateTime::now_utc() - Duration::days(days_back)));
+        }
+        part
+    }
+
     fn event(&mut self, dice: &mut Dice, with_id: bool) -> SentEvent {
         let serial = self.serial();
         let mark = format!("{}-{serial}", self.worker);

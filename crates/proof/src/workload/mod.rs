@@ -7,12 +7,13 @@ mod mood;
 mod reader;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use partita_model::TenantId;
 use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
+use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -21,8 +22,9 @@ pub(crate) use self::caller::Caller;
 pub(crate) use self::draft::{Drafts, any_tenant, shared_stream, shared_streams};
 pub use self::mood::{Counters, Mood};
 pub(crate) use self::reader::pause;
+use crate::contents::list_floors;
 use crate::foreign::ForeignWriter;
-use crate::history::{Call, History, MomentClock, WorkerId};
+use crate::history::{Call, Deed, FloorDeed, History, MomentClock, WorkerId};
 
 /// The generator of a worker's decisions.
 pub(crate) type Dice = Xoshiro256PlusPlus;
@@ -78,7 +80,12 @@ pub struct Workload {
     workers: JoinSet<Vec<Call>>,
     mood: Arc<Mood>,
     counters: Arc<Counters>,
+    clock: Arc<MomentClock>,
+    witnessed: Mutex<Vec<Call>>,
 }
+
+/// Who witnessed what no worker did.
+const WITNESS: WorkerId = WorkerId::MAX;
 
 impl Workload {
     /// Starts it against services that need not be up, and against the legacy table where `foreign` is given.
@@ -100,6 +107,8 @@ impl Workload {
             workers: JoinSet::new(),
             mood: Arc::default(),
             counters: Arc::default(),
+            clock: Arc::clone(&clock),
+            witnessed: Mutex::default(),
         };
         let caller = |worker: WorkerId| Caller {
             worker,
@@ -136,14 +145,31 @@ impl Workload {
         &self.counters
     }
 
+    /// Looks up the tenants' floors in the database, and remembers them: no later read may show what lies below.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn witness_floors(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let (begun, at) = (self.clock.draw(), self.clock.elapsed());
+        let floors = list_floors(connection).await?;
+        let ended = self.clock.draw();
+        let call = |(tenant, floor)| {
+            let deed = Deed::Floor(FloorDeed { tenant, floor });
+            Call { worker: WITNESS, service: None, begun, ended, at, deed }
+        };
+        self.witnessed.lock().unwrap_or_else(PoisonError::into_inner).extend(floors.into_iter().map(call));
+        Ok(())
+    }
+
     /// Ends the load: each worker ends its call, and each writer goes on asking for what it does not know yet. The
     /// services should be well again.
     pub async fn stop(self) -> History {
         self.stop.cancel();
         self.mood.calm();
         let calls = self.workers.join_all().await;
+        let witnessed = self.witnessed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut history = self.before;
-        history.calls.extend(calls.into_iter().flatten());
+        history.calls.extend(calls.into_iter().flatten().chain(witnessed));
         history
     }
 }

@@ -21,6 +21,10 @@ const ATTEMPTS_MAX: u32 = 12;
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Acknowledged appends that are remembered, to be sent once more.
 const REMEMBERED_MAX: usize = 50;
+/// How much of a load goes to streams of long ago, where events may lie back.
+const ELDERS_SHARE: f64 = 0.2;
+/// How much of that goes on with such a stream: most have time to expire before.
+const ELDERS_REVIVED: f64 = 0.3;
 /// Further than any stream of a load gets.
 const FAR_VERSION: i32 = 1_000_000;
 
@@ -43,6 +47,8 @@ struct Writer {
     /// Where this writer believes streams to stand.
     versions: HashMap<StreamKey, Version>,
     acknowledged: VecDeque<(TenantId, Parts)>,
+    /// Streams that have nothing but events of long ago.
+    elders: Vec<(TenantId, StreamId)>,
 }
 
 /// Appends until it is told to stop, then until it knows what became of its last append.
@@ -56,6 +62,7 @@ pub(super) async fn run(caller: Caller, options: Arc<WorkloadOptions>, stop: Can
         settle_until: None,
         versions: HashMap::new(),
         acknowledged: VecDeque::new(),
+        elders: Vec::new(),
     };
     while !writer.stop.is_cancelled() {
         let Some(tenant) = any_tenant(&mut writer.caller.dice, &writer.options) else { break };
@@ -69,6 +76,9 @@ pub(super) async fn run(caller: Caller, options: Arc<WorkloadOptions>, stop: Can
 impl Writer {
     async fn act(&mut self, tenant: TenantId) {
         let dice = &mut self.caller.dice;
+        if self.options.months_back > 0 && dice.random_bool(ELDERS_SHARE) {
+            return self.tend_elders(tenant).await;
+        }
         let shared = shared_stream(dice, &self.options);
         let few = dice.random_range(1..=4);
         match dice.random_range(0..100) {
@@ -121,6 +131,24 @@ impl Writer {
     ) {
         let part = self.drafts.part(&mut self.caller.dice, stream, expected, count, true);
         self.pursue(tenant, Arc::from([part])).await;
+    }
+
+    /// Begins a stream with events of long ago, or goes on with one as if nothing had expired meanwhile.
+    async fn tend_elders(&mut self, tenant: TenantId) {
+        let count = self.elders.len();
+        if count > 0 && self.caller.dice.random_bool(ELDERS_REVIVED) {
+            let (tenant, elder) = self.elders.swap_remove(self.caller.dice.random_range(0..count));
+            let expected = self.believed(&tenant, &elder);
+            return self.append_to(tenant, elder, expected, 1).await;
+        }
+        let elder = stream(format!("elder-{}-{}", self.caller.worker, self.drafts.serial()));
+        let dice = &mut self.caller.dice;
+        let part = self.drafts.old_part(dice, elder.clone(), ExpectedVersion::NoStream);
+        self.pursue(tenant.clone(), Arc::from([part])).await;
+        let key = StreamKey { tenant, stream: elder };
+        if self.versions.contains_key(&key) {
+            self.elders.push((key.tenant, key.stream));
+        }
     }
 
     /// Two to three streams at once, one of them this writer's own.

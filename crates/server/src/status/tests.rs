@@ -130,3 +130,27 @@ fn the_documented_table_is_complete_and_has_our_codes() {
         assert!(row.replace('_', "").contains(&format!("| {code}")), "{row}: not {code}");
     }
 }
+
+#[test]
+fn a_refused_step_lists_its_obstacles_with_what_mends_them() {
+    let instances = |count| Refusal::Instances { count, first: "process 7 on db-1 is off".to_owned() };
+    let obstacles = [Refusal::Quarantine { rows: 3 }, instances(2)];
+    let status = refuse_obstacles(&obstacles);
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "MIGRATION_OBSTACLE"));
+    assert_eq!(metadata(&status)["obstacles"], "QUARANTINE,INSTANCES");
+    let violations = status.get_details_precondition_failure().unwrap().violations;
+    assert_eq!((violations.len(), violations[1].r#type.as_str()), (2, "INSTANCES"));
+    assert!(violations[1].subject.contains("process 7 on db-1"), "{violations:?}");
+    assert_eq!(violations[0].description, obstacles[0].mend());
+    // As many as there can be, and then some.
+    let many: Vec<_> = (0..12).map(instances).collect();
+    assert!(trailers_bytes(refuse_obstacles(&many)) <= TRAILERS_BYTES_MAX);
+}
+
+#[test]
+fn a_tenant_that_the_migration_does_not_know_is_not_found() {
+    let tenant = TenantId::parse("nobody").unwrap();
+    let status = refuse_migration(&Refusal::TenantUnknown(tenant).into());
+    assert_eq!((status.code(), metadata(&status)["tenant_id"].as_str()), (Code::NotFound, "nobody"));
+}

@@ -11,7 +11,11 @@ WITH needed (place, relation, privilege) AS (
     (7, 'public.event_store_stream', 'SELECT'),
     (8, 'public.event_store_stream', 'INSERT'),
     (9, 'public.event_store_stream', 'UPDATE'),
-    (10, 'public.event_store_control', 'SELECT')
+    (10, 'public.event_store_control', 'SELECT'),
+    (11, 'public.event_store_instance', 'SELECT'),
+    (12, 'public.event_store_instance', 'INSERT'),
+    (13, 'public.event_store_instance', 'UPDATE'),
+    (14, 'public.event_store_instance', 'DELETE')
 )
 SELECT
     needed.privilege || ' ON ' || needed.relation AS "privilege!",

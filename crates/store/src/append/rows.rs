@@ -104,6 +104,8 @@ pub(super) async fn record(
     tenants: &[TenantRow<'_>],
     streams: &[StreamRow<'_>],
 ) -> sqlx::Result<(bool, Timestamp)> {
+    #[cfg(feature = "planted-bugs")]
+    let rows = crate::planted::rows(rows);
     if phase.writes_legacy() {
         record_dual(connection, phase.control(), rows, tenants, streams).await
     } else {
@@ -118,7 +120,7 @@ async fn record_dual(
     tenants: &[TenantRow<'_>],
     streams: &[StreamRow<'_>],
 ) -> sqlx::Result<(bool, Timestamp)> {
-    let recorded = sqlx::query_file!(
+    let statement = sqlx::query_file!(
         "sql/append/record_dual.sql",
         &column(rows, |row| row.event_id),
         &text(rows, |row| &row.event.event_type) as _,
@@ -155,9 +157,14 @@ async fn record_dual(
         &column(streams, |row| row.first_timestamp.to_datetime()),
         &column(streams, |row| row.last_timestamp.to_datetime()),
         control.to_string(),
-    )
-    .fetch_one(connection)
-    .await?;
+    );
+    #[cfg(feature = "planted-bugs")]
+    if crate::planted::has(crate::planted::Bug::DoNothing) {
+        let mut statement = statement;
+        let arguments = sqlx::Execute::take_arguments(&mut statement).map_err(sqlx::Error::Encode)?;
+        return crate::planted::record_doing_nothing(connection, arguments.unwrap_or_default()).await;
+    }
+    let recorded = statement.fetch_one(connection).await?;
     Ok((recorded.holds, Timestamp::from_datetime(recorded.now)))
 }
 

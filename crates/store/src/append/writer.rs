@@ -13,6 +13,8 @@ use super::session::{Session, SessionId};
 use super::transaction;
 use crate::connect::lane_options;
 use crate::phase::{PHASES_MAX, PhaseCell};
+#[cfg(feature = "planted-bugs")]
+use crate::planted;
 use crate::{StoreConfig, StoreError};
 
 /// What a lane writes with: its connection, which comes and goes, and what it remembers.
@@ -72,6 +74,10 @@ impl Writer {
         session.wake().await?;
         let outcome = self.run(&mut session.connection, appends).await;
         match outcome {
+            #[cfg(feature = "planted-bugs")]
+            Err(Failure::InDoubt(doubt)) if planted::has(planted::Bug::AcknowledgeBeforeCommit) => {
+                Ok(doubt.verdicts)
+            }
             Err(Failure::InDoubt(doubt)) => self.resolve(session.id, doubt, appends).await,
             // Only a session that is known to be whole is used again.
             Err(Failure::Unavailable | Failure::Defect) => outcome,

@@ -128,7 +128,14 @@ impl MaintenanceLoop {
             MaintenanceMode::Act => false,
             MaintenanceMode::Observe => true,
         };
-        MaintenanceRequest { create, detach, drop, validate_only, ..self.partitions.defaults() }
+        MaintenanceRequest {
+            create,
+            detach,
+            drop,
+            validate_only,
+            measure: false,
+            ..self.partitions.defaults()
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::MaintenanceLoop;
 use super::leader::Leader;
 use crate::metrics::{LAST_MAINTENANCE, MAINTENANCE_FAILURES};
-use crate::{ActionKind, PartitionAction};
+use crate::{ActionKind, PartitionAction, SurveyedTenant};
 
 /// What a run came to.
 #[derive(Default)]
@@ -21,15 +21,19 @@ struct Tally {
 }
 
 impl MaintenanceLoop {
-    /// Goes through all tenants, one after the other; one that fails does not stop the rest. Ends early when this
-    /// process stops, or does not lead any more.
+    /// Goes through the tenants that need something, one after the other; one that fails does not stop the rest. Ends
+    /// early when this process stops, or does not lead any more.
     pub(super) async fn run_once(&self, leader: &mut Leader, shutdown: &CancellationToken) {
         let begun = Instant::now();
         // An error is logged where it arises; the next run asks again.
-        let Ok(tenants) = self.partitions.tenants().await else { return };
+        let Ok(surveyed) = self.partitions.survey(&self.request()).await else { return };
         let mut tally = Tally::default();
         let mut whole = true;
-        for tenant in tenants {
+        for SurveyedTenant { tenant, is_due, .. } in surveyed {
+            if !is_due {
+                tally.tenants += 1;
+                continue;
+            }
             if shutdown.is_cancelled() {
                 whole = false;
                 break;

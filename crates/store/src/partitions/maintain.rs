@@ -4,8 +4,8 @@ use tracing::Instrument;
 use super::ddl::{self, PartitionName};
 use super::plan::Step;
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, TenantMaintenance, integer,
-    store_error,
+    ActionKind, MaintenanceRequest, PartitionAction, PartitionSize, Partitions, SurveyedTenant,
+    TenantMaintenance, integer, store_error,
 };
 use crate::StoreError;
 
@@ -22,6 +22,28 @@ impl Partitions {
             .map_err(|error| store_error(&error, None))?;
         // A name that is no tenant (empty, say) can have no partitions; the others are not held up by it.
         Ok(names.into_iter().filter_map(|name| TenantId::parse(name).ok()).collect())
+    }
+
+    /// Looks at all tenants of [`tenants`](Self::tenants) at once, in one statement, for those that maintenance has anything
+    /// to do for: mostly none, and asking them one by one would cost each run several statements for each.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn survey(&self, request: &MaintenanceRequest) -> Result<Vec<SurveyedTenant>, StoreError> {
+        let rows = sqlx::query_file!(
+            "sql/partitions/survey.sql",
+            integer(request.months_ahead),
+            integer(request.retention_months)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error, None))?;
+        let surveyed = rows.into_iter().filter_map(|row| {
+            let retention_floor = row.retention_floor.map(Timestamp::from_datetime);
+            let tenant = TenantId::parse(row.tenant_id).ok()?;
+            Some(SurveyedTenant { tenant, is_due: row.is_due, retention_floor })
+        });
+        Ok(surveyed.collect())
     }
 
     /// Whether the role of this process may do all that maintenance does. Where the database cannot be asked, it is tried.
@@ -109,7 +131,13 @@ impl Partitions {
             }
         }
         let retention_floor = self.floor(tenant).await?.flatten();
-        let partitions = self.sizes(Some(tenant), None, i64::from(u32::MAX), false).await?;
+        let is_nameless =
+            |action: &PartitionAction| action.kind == ActionKind::Created && action.partition_name.is_empty();
+        let partitions = if request.measure || (!request.validate_only && actions.iter().any(is_nameless)) {
+            self.sizes(Some(tenant), None, i64::from(u32::MAX), false).await?
+        } else {
+            Vec::new()
+        };
         if !request.validate_only {
             name_created(&mut actions, &partitions);
         }
@@ -139,6 +167,8 @@ impl Partitions {
         sqlx::query_file!("sql/partitions/raise_floor.sql", tenant.as_str(), to.to_datetime())
             .fetch_one(&self.pool)
             .await?;
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::forget_streams(&self.pool, tenant, to).await?;
         Ok(())
     }
 

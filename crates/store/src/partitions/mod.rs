@@ -58,6 +58,19 @@ pub struct MaintenanceRequest {
     pub drop: bool,
     /// Only say what would be done.
     pub validate_only: bool,
+    /// Also say what the tenant's leaves weigh afterwards.
+    pub measure: bool,
+}
+
+/// A tenant, as a look at all of them found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyedTenant {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Whether there may be anything to do for it.
+    pub is_due: bool,
+    /// Its floor; none while it keeps its events for ever.
+    pub retention_floor: Option<Timestamp>,
 }
 
 /// What maintenance did for a tenant, or would do.
@@ -67,7 +80,7 @@ pub struct TenantMaintenance {
     pub actions: Vec<PartitionAction>,
     /// The tenant's floor afterwards; none while it keeps its events for ever.
     pub retention_floor: Option<Timestamp>,
-    /// The tenant's leaves afterwards.
+    /// The tenant's leaves afterwards; none where they were not to be measured.
     pub partitions: Vec<PartitionSize>,
 }
 
@@ -167,6 +180,7 @@ impl Partitions {
             detach: true,
             drop: true,
             validate_only: false,
+            measure: true,
         }
     }
 

@@ -118,8 +118,8 @@ impl Feed {
         let (previous, recorded_at) = self.last_live();
         self.last = Some((row.position, row.created_at));
         let missing = Some((previous + 1, row.position - 1)).filter(|(first, last)| first <= last);
-        if missing.is_some() {
-            gaps.push(recorded_at, Some(row.created_at));
+        if let Some(positions) = missing {
+            gaps.push(positions, recorded_at, Some(row.created_at));
         }
         missing
     }
@@ -129,8 +129,8 @@ impl Feed {
         let registered = self.registered.as_ref()?.as_ref()?;
         let (previous, recorded_at) = self.last_live();
         let missing = Some((previous + 1, registered.last_position)).filter(|(first, last)| first <= last);
-        if missing.is_some() {
-            gaps.push(recorded_at, None);
+        if let Some(positions) = missing {
+            gaps.push(positions, recorded_at, None);
         }
         missing
     }
@@ -181,6 +181,12 @@ pub(super) async fn find_floor(
 ) -> sqlx::Result<Option<partita_model::Timestamp>> {
     let row = sqlx::query_file!("sql/verify/find_feed.sql", tenant.as_str()).fetch_optional(pool).await?;
     Ok(row.and_then(|row| row.retention_floor).map(partita_model::Timestamp::from_datetime))
+}
+
+/// How many rows of a tenant were purged from the legacy table by command.
+pub(super) async fn count_purged(pool: &PgPool, tenant: &TenantId) -> sqlx::Result<u64> {
+    let purged = sqlx::query_file_scalar!("sql/verify/count_purged.sql", tenant.as_str());
+    Ok(u64::try_from(purged.fetch_one(pool).await?).unwrap_or_default())
 }
 
 impl Compared {

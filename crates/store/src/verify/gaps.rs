@@ -1,4 +1,4 @@
-use partita_model::{RecordedEvent, Timestamp, is_partita_hash};
+use partita_model::{RecordedEvent, is_partita_hash};
 use time::{Duration, OffsetDateTime};
 
 /// Most gaps that are kept apart. Only months that went in between, or a hand that took rows, make gaps at all.
@@ -12,7 +12,11 @@ const CLOCK_SLACK: Duration = Duration::MINUTE;
 /// the other, so what stood in a gap was recorded between its neighbours, both included: events of one batch share
 /// their instant.
 #[derive(Debug, Default)]
-pub(super) struct Gaps(Vec<Gap>);
+pub(super) struct Gaps {
+    gaps: Vec<Gap>,
+    /// Positions in all of them.
+    positions: u64,
+}
 
 #[derive(Debug)]
 struct Gap {
@@ -23,29 +27,34 @@ struct Gap {
 
 impl Gaps {
     /// Adds a gap behind the others. When there are too many, the last one is widened instead.
-    pub(super) fn push(&mut self, from: OffsetDateTime, to: Option<OffsetDateTime>) {
-        if self.0.len() == GAPS_MAX
-            && let Some(last) = self.0.last_mut()
+    pub(super) fn push(&mut self, positions: (i64, i64), from: OffsetDateTime, to: Option<OffsetDateTime>) {
+        self.positions += positions.0.abs_diff(positions.1) + 1;
+        if self.gaps.len() == GAPS_MAX
+            && let Some(last) = self.gaps.last_mut()
         {
             last.to = to;
         } else {
-            self.0.push(Gap { from, to });
+            self.gaps.push(Gap { from, to });
         }
     }
 
-    /// Whether an event of the legacy table may be one that a gap is about: recorded by Partita, at such a time, and not
-    /// expired. Another process may have recorded it in the legacy table alone at that very time; but then, there is a gap.
-    pub(super) fn may_hold(&self, event: &RecordedEvent, floor: Option<Timestamp>) -> bool {
+    /// Whether an event of the legacy table may be one that a gap is about: recorded by Partita, at such a time. A process
+    /// without the flag may have recorded it in the legacy table alone at that very time, and it never had a position.
+    pub(super) fn may_hold(&self, event: &RecordedEvent) -> bool {
         let at = event.created_at.to_datetime();
         is_partita_hash(&event.event_hash)
-            && floor.is_none_or(|floor| event.event_timestamp >= floor)
             && self
-                .0
+                .gaps
                 .iter()
                 .any(|gap| gap.from - CLOCK_SLACK <= at && gap.to.is_none_or(|to| at <= to + CLOCK_SLACK))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.gaps.is_empty()
+    }
+
+    /// Whether more positions are missing than so many events that expired can have left behind: then copies were lost.
+    pub(super) fn outnumber(&self, expired: u64) -> bool {
+        self.positions > expired
     }
 }

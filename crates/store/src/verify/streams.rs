@@ -6,7 +6,7 @@ use partita_model::{
 };
 use sqlx::PgPool;
 
-use super::feed::find_floor;
+use super::feed::{count_purged, find_floor};
 use super::gaps::Gaps;
 use super::{ChainFinding, ChainStep, ChainTable, Fault};
 use crate::phase::parse;
@@ -19,6 +19,8 @@ const STREAMS_A_PAGE: i64 = 100;
 /// A step ends with the page that reaches this number of events, or with this number of streams.
 const STEP_EVENTS: u64 = 2_000;
 const STREAMS_A_STEP_MAX: u64 = 500;
+/// Most events that are suspected at the same time: so many tell enough.
+const SUSPECTS_MAX: usize = 10_000;
 
 /// Follows the chains of a tenant's streams, stream by stream: in the legacy table while it is whole, else in the
 /// partitioned one.
@@ -28,6 +30,10 @@ pub(super) struct Streams {
     after: (String, String),
     listed: VecDeque<Listed>,
     walk: Option<Walk>,
+    /// Events without a copy, which a gap of the feed may be about. Whether it is is known when all streams were followed.
+    suspects: Vec<ChainFinding>,
+    /// Expired events without a copy, which a gap may be about.
+    expired: u64,
 }
 
 struct Listed {
@@ -52,7 +58,14 @@ struct Walk {
 
 impl Streams {
     pub(super) fn new(tenant: TenantId) -> Self {
-        Self { tenant, after: (String::new(), String::new()), listed: VecDeque::new(), walk: None }
+        Self {
+            tenant,
+            after: (String::new(), String::new()),
+            listed: VecDeque::new(),
+            walk: None,
+            suspects: Vec::new(),
+            expired: 0,
+        }
     }
 
     /// Follows the next events; `None` after the last.
@@ -64,7 +77,11 @@ impl Streams {
                 Some(walk) => walk,
                 None => match self.next_stream(pool).await? {
                     Some(listed) => self.begin(pool, listed).await?,
-                    None => break,
+                    None => {
+                        let lost = self.take_lost(pool, gaps).await.map_err(|error| store_error(&error))?;
+                        step.findings.extend(lost);
+                        break;
+                    }
                 },
             };
             match walk.next_page().await? {
@@ -73,9 +90,7 @@ impl Streams {
                     walk.excuse_expired(pool, events.first()).await.map_err(|error| store_error(&error))?;
                     walk.check_page(&events, &mut step);
                     if walk.table == ChainTable::Legacy {
-                        self.find_uncopied(pool, gaps, &events, &mut step)
-                            .await
-                            .map_err(|error| store_error(&error))?;
+                        self.find_uncopied(pool, gaps, &events).await.map_err(|error| store_error(&error))?;
                     }
                     self.walk = Some(walk);
                 }
@@ -85,7 +100,7 @@ impl Streams {
                 }
             }
         }
-        Ok(Some(step).filter(|step| read > 0 || step.streams > 0))
+        Ok(Some(step).filter(|step| read > 0 || step.streams > 0 || !step.findings.is_empty()))
     }
 
     async fn next_stream(&mut self, pool: &PgPool) -> Result<Option<Listed>, StoreError> {
@@ -144,18 +159,18 @@ impl Streams {
         Ok(listed.collect())
     }
 
-    /// Looks for the events of a page that fell out of the partitioned table.
+    /// Looks for the events of a page that are not in the partitioned table: those that expired, and those that may have
+    /// fallen out of it.
     async fn find_uncopied(
-        &self,
+        &mut self,
         pool: &PgPool,
         gaps: &Gaps,
         events: &[RecordedEvent],
-        step: &mut ChainStep,
     ) -> sqlx::Result<()> {
         if gaps.is_empty() {
             return Ok(());
         }
-        let suspects: Vec<_> = events.iter().filter(|event| gaps.may_hold(event, None)).collect();
+        let suspects: Vec<_> = events.iter().filter(|event| gaps.may_hold(event)).collect();
         if suspects.is_empty() {
             return Ok(());
         }
@@ -164,14 +179,26 @@ impl Streams {
         let copied = find_positions(pool, &self.tenant, &ids, &timestamps).await?;
         // Read after the copies were looked for: a copy that expired meanwhile lies below it.
         let floor = find_floor(pool, &self.tenant).await?;
-        let uncopied = suspects
-            .iter()
-            .filter(|event| gaps.may_hold(event, floor) && !copied.contains_key(&event.event_id));
-        step.findings.extend(
-            uncopied
-                .map(|event| finding(&event.stream, event.version, ChainTable::Partitioned, Fault::NoCopy)),
-        );
+        for event in suspects.iter().filter(|event| !copied.contains_key(&event.event_id)) {
+            if floor.is_some_and(|floor| event.event_timestamp < floor) {
+                self.expired += 1;
+            } else if self.suspects.len() < SUSPECTS_MAX {
+                let table = ChainTable::Partitioned;
+                self.suspects.push(finding(&event.stream, event.version, table, Fault::NoCopy));
+            }
+        }
         Ok(())
+    }
+
+    /// The suspects, where it is proved that there are some: more positions are missing than what expired, or was purged
+    /// after it had, can have left behind. Else a process without the flag may have recorded them, in the legacy table alone.
+    async fn take_lost(&mut self, pool: &PgPool, gaps: &Gaps) -> sqlx::Result<Vec<ChainFinding>> {
+        let suspects = std::mem::take(&mut self.suspects);
+        if suspects.is_empty() {
+            return Ok(suspects);
+        }
+        let explained = self.expired + count_purged(pool, &self.tenant).await?;
+        Ok(if gaps.outnumber(explained) { suspects } else { Vec::new() })
     }
 }
 
@@ -184,12 +211,14 @@ impl Walk {
     }
 
     /// Looks whether what is missing before the first event has expired. The floor is read after the events were: it only
-    /// rises, so what it took from them lies below it.
+    /// rises, so what it took from them lies below it. A stream of the legacy table that has no
+    /// record may have begun at any time.
     async fn excuse_expired(&mut self, pool: &PgPool, first: Option<&RecordedEvent>) -> sqlx::Result<()> {
         let headless = first.is_some_and(|event| event.version > Version::new(1));
-        if !self.begun && headless && self.table == ChainTable::Partitioned {
+        if !self.begun && headless && self.may_lose_expired(pool).await? {
             let floor = find_floor(pool, self.check.tenant()).await?;
-            if floor.zip(self.lived).is_some_and(|(floor, (first, _))| first < floor) {
+            let unrecorded = self.table == ChainTable::Legacy;
+            if floor.is_some_and(|floor| self.lived.map_or(unrecorded, |(first, _)| first < floor)) {
                 self.check.excuse_beginning();
             }
         }
@@ -197,9 +226,17 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether expired events leave the table: the partitioned one with their months, the legacy one by a purge.
+    async fn may_lose_expired(&self, pool: &PgPool) -> sqlx::Result<bool> {
+        match self.table {
+            ChainTable::Partitioned => Ok(true),
+            ChainTable::Legacy => Ok(count_purged(pool, self.check.tenant()).await? > 0),
+        }
+    }
+
     /// Whether the stream has no event any more because all have expired.
     async fn is_expired(&self, pool: &PgPool) -> sqlx::Result<bool> {
-        if self.begun || self.table == ChainTable::Legacy {
+        if self.begun || !self.may_lose_expired(pool).await? {
             return Ok(false);
         }
         let floor = find_floor(pool, self.check.tenant()).await?;

@@ -9,7 +9,7 @@ use rand::RngExt as _;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::plan::Dice;
-use crate::stage::{SETTLE_LIMIT, Stage};
+use crate::stage::{POLL_INTERVAL, SETTLE_LIMIT, Stage};
 
 /// Sessions of services, those in a transaction first.
 const SESSIONS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
@@ -118,6 +118,28 @@ pub(super) async fn lock_tenant(stage: &mut Stage<'_>, dice: &mut Dice) -> anyho
     tokio::time::timeout(SETTLE_LIMIT, stage.wait(dice, 200..3_500)).await?;
     transaction.rollback().await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
+    Ok(())
+}
+
+/// Leaves the tables no room to grow, for a while.
+pub(super) async fn fill_disk(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+    for _ in 0..3 {
+        let refused = || stage.load.counters().reasons().get("DATABASE_UNAVAILABLE").copied();
+        let before = refused();
+        let disk = stage.disk.as_ref().context("the scene has no small disk")?;
+        disk.fill()?;
+        let felt = async {
+            while refused() == before {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        // There is room left in the pages that the tables have.
+        let felt = tokio::time::timeout(SETTLE_LIMIT, felt).await;
+        stage.wait(dice, 100..500).await;
+        disk.empty()?;
+        felt.context("no append met the full disk")?;
+        stage.goes_on().await?;
+    }
     Ok(())
 }
 

@@ -2,8 +2,10 @@
 
 mod callers;
 mod database;
+mod migration;
 mod network;
 mod service;
+mod standby;
 mod upkeep;
 
 use std::time::Duration;
@@ -25,6 +27,10 @@ pub(crate) enum Scene {
     Old,
     /// Services whose clocks are days off.
     Skewed,
+    /// A fleet that is led through the phases.
+    Moving,
+    /// A database on a small disk.
+    Tight,
 }
 
 /// One class of faults.
@@ -80,11 +86,17 @@ pub(crate) enum Fault {
     Expire,
     /// Service processes whose clocks are off by days.
     Skew,
+    /// Backfill, fence, verify, finalize, restore, while processes, sessions and the server are killed.
+    Move,
+    /// A full disk below the tables, again and again.
+    FillDisk,
+    /// A synchronous standby that dies while commits wait for it, and comes back.
+    LoseStandby,
 }
 
 impl Fault {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::KillService,
         Self::EndService,
         Self::StopService,
@@ -110,6 +122,9 @@ impl Fault {
         Self::Narrow,
         Self::Expire,
         Self::Skew,
+        Self::Move,
+        Self::FillDisk,
+        Self::LoseStandby,
     ];
 
     /// The scene that it needs.
@@ -118,6 +133,8 @@ impl Fault {
             Self::Narrow => Scene::Narrow,
             Self::Expire => Scene::Old,
             Self::Skew => Scene::Skewed,
+            Self::Move => Scene::Moving,
+            Self::FillDisk => Scene::Tight,
             Self::KillService
             | Self::EndService
             | Self::StopService
@@ -139,7 +156,8 @@ impl Fault {
             | Self::TakeConnections
             | Self::LockTenant
             | Self::Maintain
-            | Self::Ddl => Scene::Usual,
+            | Self::Ddl
+            | Self::LoseStandby => Scene::Usual,
         }
     }
 
@@ -179,6 +197,9 @@ impl Fault {
                 Ok(())
             }
             Self::Expire => upkeep::expire(stage, dice).await,
+            Self::Move => migration::lead_through(stage, dice).await,
+            Self::FillDisk => database::fill_disk(stage, dice).await,
+            Self::LoseStandby => standby::lose(stage, dice).await,
         }
     }
 }

@@ -64,6 +64,7 @@ pub(super) async fn expire(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Re
     for retention_months in [14, 9, 5, 3] {
         stage.wait(dice, 500..1_000).await;
         maintain_by(stage, 2, retention_months).await?;
+        stage.load.witness_floors(&mut stage.connect().await?).await?;
     }
     Ok(())
 }

@@ -27,9 +27,10 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         };
     };
     match reason {
-        ErrorReason::Overloaded | ErrorReason::DatabaseUnavailable | ErrorReason::PartitionUnavailable => {
-            Step::Repeat
-        }
+        ErrorReason::Overloaded
+        | ErrorReason::DatabaseUnavailable
+        | ErrorReason::PartitionUnavailable
+        | ErrorReason::TableLocked => Step::Repeat,
         ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded | ErrorReason::ShuttingDown => {
             Step::Repeat
         }
@@ -47,9 +48,10 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         ErrorReason::StreamNotFound | ErrorReason::TenantNotFound | ErrorReason::PartitionNotFound => {
             Step::GiveUp
         }
-        ErrorReason::PhaseContradiction | ErrorReason::DatabaseForbids | ErrorReason::Unspecified => {
-            Step::GiveUp
-        }
+        ErrorReason::PhaseContradiction
+        | ErrorReason::DatabaseForbids
+        | ErrorReason::MigrationObstacle
+        | ErrorReason::Unspecified => Step::GiveUp,
         ErrorReason::Unauthenticated | ErrorReason::PermissionDenied => Step::GiveUp,
     }
 }

@@ -1,151 +1,142 @@
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
-use partita_migration::{Migration, RunState, Tuning, WorkerConfig, Workers};
-use partita_store::DatabaseUrl;
+use partita_proto::v1::control_backfill_request::Action;
+use partita_proto::v1::{BackfillLimits, BackfillOrders, ControlBackfillRequest};
 
-use super::failure;
-use super::progress::Bar;
-use super::status::{StatusDocument, describe};
+use crate::client;
+use crate::commands::migration::document::{OrdersDocument, StatusDocument};
+use crate::commands::migration::progress::standing;
+use crate::commands::migration::status::told_orders;
+use crate::commands::migration::target::Session;
+use crate::commands::migration::workers;
 use crate::failure::Failure;
-use crate::lifecycle;
 use crate::output::{self, Format};
 
-/// How often `run` looks how far it has come.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
+/// Copy history into the partitioned table.
 #[derive(Debug, Args)]
-pub(super) struct BackfillArgs {
+pub(crate) struct BackfillArgs {
     #[command(subcommand)]
     command: BackfillCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum BackfillCommand {
-    /// Plan anew and let the workers of the processes that serve begin; what is done is looked at again
+    /// Look at all history again and copy what is missing; with --direct in this process, until it is done or Ctrl-C
     Start(LimitArgs),
-    /// The same, with workers in this process, until nothing is left: for when no server runs
-    Run(LimitArgs),
-    /// Let the workers stop after their pages
+    /// Stop after the pages that are being copied
     Pause,
-    /// Let them go on
-    Resume,
+    /// Go on after a pause; with --direct in this process
+    Resume(LimitArgs),
     /// Change the limits while it runs
     Tune(LimitArgs),
-    /// Let the workers stop for good; what is copied stays
+    /// End the run; what is copied stays
     Cancel,
 }
 
-/// The limits of all workers together; what is not named stays as it is.
-#[derive(Debug, Args)]
+/// What the workers of all processes together keep to; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Args)]
 struct LimitArgs {
-    /// Months that are copied at a time, over all processes
+    /// Months of tenants that are copied at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     workers: Option<i32>,
-    /// Most rows a second
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i32).range(1..=10_000_000))]
-    rate: Option<i32>,
-    /// As many rows a second as it can
-    #[arg(long, conflicts_with = "rate")]
-    unthrottled: bool,
+    /// Most rows a second; 0: no limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000_000))]
+    rows_per_second: Option<i32>,
     /// Wait while a replica lags by more; 0: do not look
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(i32).range(0..=86_400_000))]
-    lag_ms: Option<i32>,
+    replica_lag_ms_max: Option<i32>,
     /// Wait while more sessions than these wait for locks; 0: do not look
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000))]
-    lock_waits: Option<i32>,
+    lock_waits_max: Option<i32>,
 }
 
-impl LimitArgs {
-    fn tuning(&self) -> Tuning {
-        let or_none = |limit: i32| (limit != 0).then_some(limit);
-        Tuning {
-            workers: self.workers,
-            rows_per_second: if self.unthrottled { Some(None) } else { self.rate.map(Some) },
-            lag_ms_max: self.lag_ms.map(or_none),
-            lock_waits_max: self.lock_waits.map(or_none),
+pub(super) async fn run(args: BackfillArgs, session: &mut Session, format: Format) -> Result<(), Failure> {
+    match args.command {
+        BackfillCommand::Start(limits) => go(session, Action::Start, limits, format).await,
+        BackfillCommand::Resume(limits) => go(session, Action::Resume, limits, format).await,
+        BackfillCommand::Pause => told(session, Action::Pause, None, format).await,
+        BackfillCommand::Cancel => told(session, Action::Cancel, None, format).await,
+        BackfillCommand::Tune(limits) => {
+            let Some(limits) = limits.given() else {
+                let failure = Failure::usage("no limit is named");
+                return Err(failure.next("name one, such as --rows-per-second 2000"));
+            };
+            told(session, Action::Tune, Some(limits), format).await
         }
     }
 }
 
-pub(super) async fn run(
-    args: BackfillArgs,
-    migration: &Migration,
-    url: DatabaseUrl,
-    by: &str,
+/// Says it, and prints what the workers are told now.
+async fn told(
+    session: &mut Session,
+    action: Action,
+    limits: Option<BackfillLimits>,
     format: Format,
 ) -> Result<(), Failure> {
-    let changed = match &args.command {
-        BackfillCommand::Start(limits) | BackfillCommand::Run(limits) => {
-            migration.start(limits.tuning(), by).await
-        }
-        BackfillCommand::Pause => migration.pause(by).await,
-        BackfillCommand::Resume => migration.resume(by).await,
-        BackfillCommand::Tune(limits) => migration.tune(limits.tuning(), by).await,
-        BackfillCommand::Cancel => migration.cancel(by).await,
-    };
-    changed.map_err(|error| failure("backfill not changed", &error))?;
-    match args.command {
-        BackfillCommand::Run(_) => work(migration, url, format).await,
-        BackfillCommand::Start(_)
-        | BackfillCommand::Pause
-        | BackfillCommand::Resume
-        | BackfillCommand::Tune(_)
-        | BackfillCommand::Cancel => report(migration, format).await,
-    }
+    let orders = tell(session, action, limits).await?;
+    print(orders, format)
 }
 
-/// Copies in this process until nothing is left. Ctrl-C lets go of the units and pauses the run for a `resume` or a `run`.
-async fn work(migration: &Migration, url: DatabaseUrl, format: Format) -> Result<(), Failure> {
-    let broken = |error| failure("backfill stopped", &error);
-    let shutdown = lifecycle::shutdown_signal()?;
-    let orders = migration.orders().await.map_err(broken)?;
-    let config = WorkerConfig {
-        workers_max: orders.limits.workers.unsigned_abs(),
-        poll_interval: LOOK_INTERVAL,
-        ..WorkerConfig::default()
-    };
-    let workers = Workers::new(url, config);
-    let mut bar = Bar::new();
-    let state = {
-        let mut running = std::pin::pin!(workers.run_to_end(&shutdown));
-        loop {
-            tokio::select! {
-                state = &mut running => break state.map_err(broken)?,
-                () = tokio::time::sleep(LOOK_INTERVAL) => {
-                    let progress = migration.status().await.map_err(broken)?.progress;
-                    bar.show(progress.rows_copied, progress.rows_total, &describe(&progress));
-                }
-            }
+/// Lets the workers work: those of this process, or those of the servers.
+async fn go(session: &mut Session, action: Action, limits: LimitArgs, format: Format) -> Result<(), Failure> {
+    let orders = tell(session, action, limits.given()).await?;
+    if session.direct.is_none() {
+        print(orders, format)?;
+        if format == Format::Table {
+            output::line(
+                "the servers' workers copy: `partita migration status --watch` shows how far they are",
+            )?;
         }
-    };
-    bar.finish();
-    report(migration, format).await?;
-    let progress = migration.status().await.map_err(broken)?.progress;
-    if state != RunState::Finished {
-        let failure = Failure::refused(format!("the backfill is {state}, and not at its end"));
-        return Err(failure.next("`partita migration backfill run` goes on where it was"));
+        return Ok(());
     }
-    if progress.units_failed > 0 {
-        let failure = Failure::refused(format!("{} units failed", progress.units_failed));
-        return Err(failure.next("`partita migration status` tells why; mend it, then run again"));
-    }
-    if progress.quarantined > 0 {
-        let failure = Failure::refused(format!(
-            "{} rows are in quarantine: they could not be copied",
-            progress.quarantined
-        ));
-        return Err(failure.next("`partita migration quarantine` lists them"));
-    }
-    Ok(())
-}
-
-async fn report(migration: &Migration, format: Format) -> Result<(), Failure> {
-    let status = migration.status().await.map_err(|error| failure("cannot tell", &error))?;
+    let status = workers::to_end(session, &orders).await?;
     match format {
         Format::Json => output::json(&StatusDocument::from(status)),
         Format::Table => {
-            output::line(&format!("backfill {}: {}", status.orders.state, describe(&status.progress)))
+            output::line(&format!("backfill finished: {}", standing(&status.progress.unwrap_or_default())))
         }
+    }
+}
+
+/// Tells the workers of all processes what to do; gives all that they are told.
+pub(super) async fn tell(
+    session: &mut Session,
+    action: Action,
+    limits: Option<BackfillLimits>,
+) -> Result<BackfillOrders, Failure> {
+    let request = ControlBackfillRequest { action: action.into(), limits, user_id: session.user.clone() };
+    let answer = session.client.control_backfill(request).await;
+    let answer = answer.map_err(|status| client::failure("the backfill was not told", status))?;
+    Ok(answer.into_inner().orders.unwrap_or_default())
+}
+
+fn print(orders: BackfillOrders, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => output::json(&OrdersDocument::from(orders)),
+        Format::Table => output::line(&format!("backfill {}", told_orders(&orders))),
+    }
+}
+
+impl LimitArgs {
+    /// The limits, if any is named.
+    fn given(&self) -> Option<BackfillLimits> {
+        let limits = BackfillLimits {
+            workers: self.workers,
+            rows_per_second: self.rows_per_second,
+            replica_lag_ms_max: self.replica_lag_ms_max,
+            lock_waits_max: self.lock_waits_max,
+        };
+        (limits != BackfillLimits::default()).then_some(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_0_is_named_and_one_that_is_left_out_is_not() {
+        assert_eq!(LimitArgs::default().given(), None);
+        let given = LimitArgs { rows_per_second: Some(0), ..LimitArgs::default() }.given().unwrap();
+        assert_eq!((given.workers, given.rows_per_second), (None, Some(0)));
     }
 }

@@ -1,146 +1,186 @@
 use clap::Args;
-use partita_migration::{Migration, Mismatch, VerifyOptions, VerifyReport, VerifySummary};
-use partita_model::TenantId;
+use partita_proto::v1::verify_migration_response::Report;
+use partita_proto::v1::{
+    Mismatch, VerificationSummary, VerifiedTenant, VerifiedUnit, VerifyMigrationRequest,
+};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
-use super::lists::{MismatchDocument, mismatch_row};
-use super::progress::Bar;
-use super::{failure, parse_tenant};
+use crate::client;
+use crate::commands::migration::document::{MismatchDocument, SummaryDocument};
+use crate::commands::migration::mismatches::mismatch_row;
+use crate::commands::migration::progress::Progress;
+use crate::commands::migration::target::Session;
+use crate::commands::migration::words::number;
 use crate::failure::Failure;
 use crate::output::{self, Format};
 
-/// Differences that are printed; `mismatches` lists all that were written down.
-const PRINTED_MAX: usize = 100;
+/// Differences that are listed; all of them are counted, and kept by the server.
+const LISTED_MAX: usize = 1_000;
+const MISMATCH_TITLES: [&str; 7] = ["#", "tenant", "month", "stream", "#version", "event", "difference"];
 
+/// Compare both tables in every column that they share.
 #[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// One tenant; without it all of them
-    #[arg(long, value_parser = parse_tenant)]
-    tenant: Option<TenantId>,
-    /// Look at so many percent of the months, drawn at random; below 100 no tenant counts as verified
-    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = parse_percent)]
-    sample: f64,
-    /// Months that are read at a time
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=64))]
-    workers: u32,
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Look at so many of a hundred months, drawn at random; tenants are marked as verified by a run over all alone
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    sample: Option<f64>,
+}
+
+/// The whole run, for programs.
+#[derive(Debug, Serialize)]
+struct RunDocument {
+    #[serde(flatten)]
+    summary: SummaryDocument,
+    /// At most 1,000 are listed.
+    found: Vec<MismatchDocument>,
+    /// Months that could not be compared, and why.
+    unreadable: Vec<UnreadableDocument>,
+    /// Tenants that are not verified.
+    unverified: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct VerifyDocument {
-    tenants: u64,
-    tenants_verified: u64,
-    units: u64,
-    units_differing: u64,
-    rows: u64,
-    differences: u64,
-    streams_with_gaps: u64,
-    quarantined: u64,
-    unreadable: Vec<String>,
-    mismatches: Vec<MismatchDocument>,
+struct UnreadableDocument {
+    tenant_id: String,
+    month: String,
+    reason: String,
 }
 
-/// What came in while it went on.
-#[derive(Debug, Default)]
-struct Seen {
-    units: u64,
-    done: u64,
-    rows: u64,
-    mismatches: Vec<Mismatch>,
-    unreadable: Vec<String>,
+/// What came in of a run.
+#[derive(Default)]
+struct Run {
+    units: i64,
+    units_done: i64,
+    rows: i64,
+    found: Vec<Mismatch>,
+    found_count: i64,
+    unreadable: Vec<UnreadableDocument>,
+    unverified: Vec<String>,
+    summary: Option<VerificationSummary>,
 }
 
-pub(super) async fn run(args: VerifyArgs, migration: &Migration, format: Format) -> Result<(), Failure> {
-    let options = VerifyOptions { tenant: args.tenant, sample_percent: args.sample, workers: args.workers };
-    let (reports, mut incoming) = mpsc::channel(64);
-    let work = async move { migration.verify(&options, &reports).await };
-    let watch = async {
-        let (mut seen, mut bar) = (Seen::default(), Bar::new());
-        while let Some(report) = incoming.recv().await {
-            seen.take(report, &mut bar);
-        }
-        bar.finish();
-        seen
+pub(super) async fn run(args: VerifyArgs, session: &mut Session, format: Format) -> Result<(), Failure> {
+    let broken = |status| client::failure("the verification did not end", status);
+    let is_whole = args.sample.is_none_or(|sample| sample >= 100.0);
+    let request = VerifyMigrationRequest {
+        tenant_id: args.tenant.unwrap_or_default(),
+        sample_percent: args.sample.unwrap_or_default(),
     };
-    let (summary, seen) = tokio::join!(work, watch);
-    let summary = summary.map_err(|error| failure("verification stopped", &error))?;
-    print(&summary, seen, format)?;
-    if summary.is_green() {
-        return Ok(());
-    }
-    let message = format!(
-        "the tables differ: {} differences in {} of {} months, {} rows in quarantine",
-        summary.differences, summary.units_differing, summary.units, summary.quarantined
-    );
-    Err(Failure::refused(message)
-        .next("`partita migration mismatches` lists them, `partita migration repair` mends some"))
-}
-
-impl Seen {
-    fn take(&mut self, report: VerifyReport, bar: &mut Bar) {
-        match report {
-            VerifyReport::Planned { units } => self.units = units,
-            VerifyReport::Unit(unit) => {
-                self.done += 1;
-                self.rows += unit.legacy_rows;
-                if let Some(why) = unit.unreadable {
-                    self.unreadable.push(format!("{} of tenant `{}`: {why}", unit.month, unit.tenant_id));
-                }
-                let room = PRINTED_MAX.saturating_sub(self.mismatches.len());
-                self.mismatches.extend(unit.differences.into_iter().take(room));
-                let message = format!("{} of {} months, {} rows", self.done, self.units, self.rows);
-                bar.show(self.done, self.units, &message);
-            }
-            VerifyReport::Tenant { tenant_id, heads_wrong, streams_with_gaps, .. } => {
-                let tenant = output::cell(&tenant_id);
-                if heads_wrong > 0 {
-                    bar.say(&format!(
-                        "tenant {tenant}: {heads_wrong} streams whose head is not their last event"
-                    ));
-                }
-                if streams_with_gaps > 0 {
-                    bar.say(&format!("tenant {tenant}: {streams_with_gaps} streams whose versions have gaps, in both tables"));
-                }
-            }
+    let mut reports = session.client.verify_migration(request).await.map_err(broken)?.into_inner();
+    let mut progress = Progress::new();
+    let mut run = Run::default();
+    while let Some(message) = reports.message().await.map_err(broken)? {
+        if let Some(report) = message.report {
+            run.take(report);
+            progress.show(run.units_done, run.units, &run.standing());
         }
     }
+    progress.finish();
+    let summary = run.summary.ok_or_else(|| Failure::internal("the server's report was cut short"))?;
+    let verdict = verdict(&summary, is_whole);
+    match format {
+        Format::Json => output::json(&RunDocument {
+            summary: summary.into(),
+            found: run.found.into_iter().map(MismatchDocument::from).collect(),
+            unreadable: run.unreadable,
+            unverified: run.unverified,
+        })?,
+        Format::Table => print(&run, &summary)?,
+    }
+    verdict
 }
 
-fn print(summary: &VerifySummary, seen: Seen, format: Format) -> Result<(), Failure> {
-    if format == Format::Json {
-        return output::json(&VerifyDocument {
-            tenants: summary.tenants,
-            tenants_verified: summary.tenants_verified,
-            units: summary.units,
-            units_differing: summary.units_differing,
-            rows: summary.rows,
-            differences: summary.differences,
-            streams_with_gaps: summary.streams_with_gaps,
-            quarantined: summary.quarantined,
-            unreadable: seen.unreadable,
-            mismatches: seen.mismatches.into_iter().map(MismatchDocument::from).collect(),
-        });
+impl Run {
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Plan(plan) => self.units = plan.units,
+            Report::Unit(VerifiedUnit { tenant_id, month, legacy_rows, unreadable, .. }) => {
+                self.units_done += 1;
+                self.rows += legacy_rows;
+                if !unreadable.is_empty() {
+                    self.unreadable.push(UnreadableDocument { tenant_id, month, reason: unreadable });
+                }
+            }
+            Report::Mismatch(mismatch) => {
+                self.found_count += 1;
+                if self.found.len() < LISTED_MAX {
+                    self.found.push(mismatch);
+                }
+            }
+            Report::Tenant(VerifiedTenant { tenant_id, verified, .. }) if !verified => {
+                self.unverified.push(tenant_id);
+            }
+            Report::Tenant(_) => {}
+            Report::Summary(summary) => self.summary = Some(summary),
+        }
     }
-    if !seen.mismatches.is_empty() {
-        let titles = ["#id", "tenant", "month", "stream", "version", "event id", "reason", "columns"];
-        output::table(&titles, seen.mismatches.iter().map(mismatch_row).collect())?;
+
+    fn standing(&self) -> String {
+        format!(
+            "{} of {} months, {} rows compared, {} differences",
+            number(self.units_done),
+            number(self.units),
+            number(self.rows),
+            number(self.found_count)
+        )
     }
-    for unreadable in &seen.unreadable {
-        output::line(&format!("cannot be compared: {}", output::cell(unreadable)))?;
+}
+
+fn print(run: &Run, summary: &VerificationSummary) -> Result<(), Failure> {
+    if !run.found.is_empty() {
+        output::table(&MISMATCH_TITLES, run.found.iter().map(mismatch_row).collect())?;
+    }
+    if run.found_count > LISTED_MAX as i64 {
+        output::line(&format!("the first {LISTED_MAX} of {} are listed", number(run.found_count)))?;
+    }
+    for UnreadableDocument { tenant_id, month, reason } in &run.unreadable {
+        let (tenant, reason) = (output::cell(tenant_id), output::cell(reason));
+        output::line(&format!("{tenant} {month} could not be compared: {reason}"))?;
+    }
+    if summary.streams_with_gaps > 0 {
+        let streams = number(summary.streams_with_gaps);
+        output::line(&format!(
+            "{streams} streams have gaps in their versions: the legacy table's own, copied as they are"
+        ))?;
     }
     output::line(&format!(
-        "{} of {} tenants verified, {} rows in {} months compared, {} differences",
-        summary.tenants_verified, summary.tenants, summary.rows, summary.units, summary.differences
+        "tenants {}, verified {}, months {}, of them differing {}, rows {}, differences {}, in quarantine {}",
+        number(summary.tenants),
+        number(summary.tenants_verified),
+        number(summary.units),
+        number(summary.units_differing),
+        number(summary.rows),
+        number(summary.mismatches),
+        number(summary.quarantined)
     ))
 }
 
-fn parse_percent(text: &str) -> Result<f64, String> {
-    let percent: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
-    if percent > 0.0 && percent <= 100.0 {
-        Ok(percent)
-    } else {
-        Err("must be above 0, and at most 100".to_owned())
+/// A sample proves nothing of a tenant: it is right as long as it found nothing.
+fn verdict(summary: &VerificationSummary, is_whole: bool) -> Result<(), Failure> {
+    let next =
+        "`partita migration mismatches` lists what is open; docs/operations/verify.md tells what each means";
+    if summary.mismatches > 0 || summary.units_differing > 0 || summary.quarantined > 0 {
+        let (differences, rows) = (number(summary.mismatches), number(summary.quarantined));
+        let failure = Failure::refused(format!(
+            "the tables differ: {differences} differences, {rows} rows in quarantine"
+        ));
+        return Err(failure.next(next));
     }
+    let unverified = summary.tenants - summary.tenants_verified;
+    if is_whole && unverified > 0 {
+        return Err(Failure::refused(format!("{} tenants are not verified", number(unverified))).next(next));
+    }
+    Ok(())
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.trim_end_matches('%').parse::<f64>().ok();
+    percent
+        .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        .ok_or_else(|| "give a percentage above 0, up to 100".to_owned())
 }
 
 #[cfg(test)]
@@ -148,9 +188,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_a_part_of_the_whole() {
-        assert_eq!(parse_percent("0.5"), Ok(0.5));
-        for bad in ["0", "-1", "100.1", "NaN", "many", ""] {
+    fn a_sample_is_green_while_it_finds_nothing_and_a_whole_run_when_all_are_verified() {
+        let summary = VerificationSummary { tenants: 2, ..Default::default() };
+        assert!(verdict(&summary, false).is_ok());
+        assert!(verdict(&summary, true).is_err());
+        assert!(verdict(&VerificationSummary { tenants_verified: 2, ..summary }, true).is_ok());
+        for bad in [
+            VerificationSummary { mismatches: 1, ..summary },
+            VerificationSummary { quarantined: 1, ..summary },
+            VerificationSummary { units_differing: 1, ..summary },
+        ] {
+            assert!(verdict(&bad, false).is_err());
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_number_with_or_without_its_sign() {
+        assert_eq!(parse_percent("0.5%"), Ok(0.5));
+        assert_eq!(parse_percent("100"), Ok(100.0));
+        for bad in ["", "0", "-1", "101", "NaN", "all"] {
             assert!(parse_percent(bad).is_err(), "{bad}");
         }
     }
