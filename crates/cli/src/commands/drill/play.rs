@@ -21,7 +21,7 @@ use super::report::{Answers, LegReport, Report};
 use crate::failure::Failure;
 
 /// What is in the legacy table before anything begins: so many events a stream, over five months.
-const HISTORY: Seed = Seed { events: 200, days_back: 150 };
+const HISTORY: Seed = Seed { events: 120, days_back: 150 };
 /// How far back live events may lie, in months.
 const MONTHS_BACK: u32 = 4;
 const WRITERS: u32 = 8;
