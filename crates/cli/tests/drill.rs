@@ -1,5 +1,7 @@
 //! `partita drill`, bounded: every leg once, each as short as it goes; and one that is stopped in the middle.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by them")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

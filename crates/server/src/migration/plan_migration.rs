@@ -33,12 +33,12 @@ pub(crate) async fn plan_migration(
             return Err(refuse_migration(&Refusal::TenantUnknown(tenant).into()));
         }
     }
-    let pieces = pieces(months).map(|piece| Ok(v1::PlanMigrationResponse { plan: Some(piece) }));
+    let pieces = pieces(&months).map(|piece| Ok(v1::PlanMigrationResponse { plan: Some(piece) }));
     Ok(Response::new(Box::pin(stream::iter(pieces))))
 }
 
 /// The messages: months of a tenant each, the summary last.
-fn pieces(months: Vec<PlannedMonth>) -> vec::IntoIter<Piece> {
+fn pieces(months: &[PlannedMonth]) -> vec::IntoIter<Piece> {
     let mut summary = v1::PlanSummary::default();
     let mut pieces = Vec::new();
     for of_tenant in months.chunk_by(|one, next| one.tenant_id == next.tenant_id) {
@@ -96,7 +96,7 @@ mod tests {
     fn a_long_tenant_has_several_messages_and_counts_once() {
         let mut months = vec![month("acme", true)];
         months.extend(std::iter::repeat_n(month("globex", false), MONTHS_A_MESSAGE + 1));
-        let mut pieces = pieces(months);
+        let mut pieces = pieces(&months);
         let Some(Piece::Summary(summary)) = pieces.next_back() else { panic!("the summary comes last") };
         assert_eq!((summary.tenants, summary.months, summary.months_expired), (2, 1_002, 1));
         assert_eq!(summary.rows_estimated, 7 * 1_001);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_database_without_history_is_an_empty_plan() {
-        let pieces: Vec<_> = pieces(Vec::new()).collect();
+        let pieces: Vec<_> = pieces(&[]).collect();
         assert_eq!(pieces, [Piece::Summary(v1::PlanSummary::default())]);
     }
 }

@@ -122,7 +122,7 @@ impl<'g> Fleet<'g> {
             Kill::Backend => {
                 let mut session = self.connect().await?;
                 let victim: Option<i32> =
-                    sqlx::query_scalar(SESSIONS).fetch_optional(&mut session).await.map_err(lost)?;
+                    sqlx::query_scalar(SESSIONS).fetch_optional(&mut session).await.map_err(|error| lost(&error))?;
                 if let Some(victim) = victim {
                     let killed = kill(Pid::from_raw(victim), Signal::SIGKILL);
                     killed
@@ -147,7 +147,7 @@ impl<'g> Fleet<'g> {
         let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else { return Ok(()) };
         let mut session = self.connect().await?;
         let forgotten = sqlx::query("DELETE FROM public.event_store_instance WHERE pid = $1").bind(pid);
-        forgotten.execute(&mut session).await.map_err(lost)?;
+        forgotten.execute(&mut session).await.map_err(|error| lost(&error))?;
         Ok(())
     }
 
@@ -157,12 +157,12 @@ impl<'g> Fleet<'g> {
         self.stranger.kill().await;
         let mut session = self.connect().await?;
         let forgotten = sqlx::query("DELETE FROM public.event_store_instance WHERE NOT flag");
-        forgotten.execute(&mut session).await.map_err(lost)?;
+        forgotten.execute(&mut session).await.map_err(|error| lost(&error))?;
         Ok(serves)
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
-        PgConnection::connect(&self.cluster.url(DATABASE)).await.map_err(lost)
+        PgConnection::connect(&self.cluster.url(DATABASE)).await.map_err(|error| lost(&error))
     }
 
     /// Waits until PostgreSQL takes connections.
@@ -183,6 +183,6 @@ pub(super) fn stuck(error: &dyn std::error::Error) -> Failure {
     Failure::refused(format!("the drill got stuck: {error}")).because_of(error)
 }
 
-pub(super) fn lost(error: sqlx::Error) -> Failure {
+pub(super) fn lost(error: &sqlx::Error) -> Failure {
     stuck(&error)
 }

@@ -45,7 +45,7 @@ pub(super) async fn judge(
     nobody_at_work(fleet).await?;
     // What was written with the flag off is copied too: then both tables must be the same.
     let verified = prove(operator, url).await?;
-    let contents = Contents::read(&mut fleet.connect().await?).await.map_err(lost)?;
+    let contents = Contents::read(&mut fleet.connect().await?).await.map_err(|error| lost(&error))?;
 
     let [service, ..] = &mut fleet.services[..] else {
         return Err(Failure::internal("a fleet has services"));
@@ -124,7 +124,7 @@ fn violation(kind: Kind, message: &str) -> Violation {
 
 async fn nobody_at_work(fleet: &Fleet<'_>) -> Result<(), Failure> {
     let (begun, mut session) = (Instant::now(), fleet.connect().await?);
-    while sqlx::query_scalar::<_, i64>(AT_WORK).fetch_one(&mut session).await.map_err(lost)? > 0 {
+    while sqlx::query_scalar::<_, i64>(AT_WORK).fetch_one(&mut session).await.map_err(|error| lost(&error))? > 0 {
         if begun.elapsed() > SETTLE_LIMIT {
             return Err(Failure::refused("sessions are at work after every client has gone"));
         }

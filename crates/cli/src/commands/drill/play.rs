@@ -38,7 +38,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) async fn play(args: &DrillArgs, ground: &mut Ground) -> Result<Report, Failure> {
     let (url, database_url, log) = (ground.url(), ground.database_url()?, ground.log.clone());
     let options = load_options(args)?;
-    let before = HISTORY.write(&url, &options).await.map_err(lost)?;
+    let before = HISTORY.write(&url, &options).await.map_err(|error| lost(&error))?;
     let mut fleet = Fleet::new(ground)?;
     fleet.set_flags(Leg::Legacy).await?;
     let channels: Vec<_> = fleet.services.iter().map(Service::channel).collect();

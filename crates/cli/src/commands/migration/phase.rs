@@ -80,7 +80,7 @@ async fn run(
         })?,
         Format::Table if is_blocked || execute => {}
         Format::Table => {
-            output::line("nothing stands in the way, and nothing was done: add --execute to do it")?
+            output::line("nothing stands in the way, and nothing was done: add --execute to do it")?;
         }
     }
     if is_blocked { Err(blocked) } else { Ok(()) }

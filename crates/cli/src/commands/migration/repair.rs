@@ -89,10 +89,10 @@ fn print(repaired: &RepairMismatchesResponse, format: Format) -> Result<(), Fail
     match (repaired.months_to_copy, repaired.validate_only) {
         (0, _) => output::line("no copy is missing that a command could make")?,
         (_, true) => {
-            output::line(&format!("{months} months with missing copies: the backfill would copy them"))?
+            output::line(&format!("{months} months with missing copies: the backfill would copy them"))?;
         }
         (_, false) => {
-            output::line(&format!("{months} months with missing copies: the backfill copies them"))?
+            output::line(&format!("{months} months with missing copies: the backfill copies them"))?;
         }
     }
     repaired.steps.iter().try_for_each(print_step)

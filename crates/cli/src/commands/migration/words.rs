@@ -8,7 +8,7 @@ pub(super) fn number(count: i64) -> String {
         text.push('-');
     }
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
