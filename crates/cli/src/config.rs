@@ -317,4 +317,6 @@ fn read_maintenance(reader: &mut Reader, defaults: MaintenanceConfig) -> Mainten
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

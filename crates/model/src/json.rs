@@ -1,4 +1,4 @@
-use jiter::{Jiter, JiterError, Peek};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
 use crate::limits::{JSON_DEPTH_MAX, JSON_NUMBER_DIGITS_MAX};
 
@@ -52,6 +52,10 @@ impl JsonDocument {
 }
 
 fn syntax(jiter: &Jiter<'_>, error: &JiterError) -> JsonError {
+    // The parser has a bound of its own for digits, far beyond ours.
+    if matches!(error.error_type, JiterErrorType::JsonError(JsonErrorType::NumberOutOfRange)) {
+        return JsonError::NumberDigits;
+    }
     JsonError::Syntax(error.description(jiter))
 }
 
@@ -224,6 +228,7 @@ mod tests {
         for number in ["1e1000", "1e-1000", "1e99999999999999999999", "-1e400000"] {
             assert_eq!(JsonDocument::parse(number), Err(JsonError::NumberDigits), "{number}");
         }
+        assert_eq!(JsonDocument::parse(&"9".repeat(5_000)), Err(JsonError::NumberDigits));
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         assert!(JsonDocument::parse(&nested(JSON_DEPTH_MAX)).is_ok());
         assert_eq!(JsonDocument::parse(&nested(JSON_DEPTH_MAX + 1)), Err(JsonError::Depth));

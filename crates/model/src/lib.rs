@@ -7,6 +7,8 @@ mod append;
 mod audit;
 mod chain;
 mod find;
+#[cfg(test)]
+mod fuzz;
 mod hash;
 mod json;
 pub mod limits;

@@ -2,6 +2,8 @@
 //! [gate](crate::gate), call by call.
 
 mod caller;
+#[cfg(test)]
+mod fuzz;
 mod jwt;
 mod key;
 mod key_source;

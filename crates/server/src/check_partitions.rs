@@ -33,7 +33,9 @@ pub(crate) async fn check_partitions(
     Ok(Response::new(Box::pin(stream::iter(messages))))
 }
 
-fn parse(request: &v1::CheckPartitionsRequest) -> Result<(Option<TenantId>, Option<u32>), Violations> {
+pub(crate) fn parse(
+    request: &v1::CheckPartitionsRequest,
+) -> Result<(Option<TenantId>, Option<u32>), Violations> {
     let mut violations = Violations::default();
     let tenant = match request.tenant_id.as_str() {
         "" => None,

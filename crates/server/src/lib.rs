@@ -11,6 +11,8 @@ mod check_partitions;
 mod config;
 mod connection;
 mod deadline;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod get_append_result;
 mod health;

@@ -41,14 +41,14 @@ pub(crate) async fn list_partitions(
 }
 
 /// A request that is within every limit.
-struct List {
+pub(crate) struct List {
     tenant: Option<TenantId>,
     page_size: u32,
     after: Option<PageKey>,
 }
 
 impl List {
-    fn parse(request: &v1::ListPartitionsRequest) -> Result<Self, Violations> {
+    pub(crate) fn parse(request: &v1::ListPartitionsRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let tenant = match request.tenant_id.as_str() {
             "" => None,

@@ -134,7 +134,7 @@ impl Run {
 }
 
 /// The tenant, none for all, and what to do; what the request leaves out is taken from `defaults`.
-fn parse(
+pub(crate) fn parse(
     request: &v1::MaintainPartitionsRequest,
     defaults: &MaintenanceRequest,
 ) -> Result<(Option<TenantId>, MaintenanceRequest), Violations> {

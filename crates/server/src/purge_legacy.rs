@@ -138,7 +138,7 @@ impl Run {
 }
 
 /// The tenant, none for all, and what to do.
-fn parse(request: v1::PurgeLegacyRequest) -> Result<(Option<TenantId>, PurgeRequest), Violations> {
+pub(crate) fn parse(request: v1::PurgeLegacyRequest) -> Result<(Option<TenantId>, PurgeRequest), Violations> {
     let mut violations = Violations::default();
     let tenant = match request.tenant_id.as_str() {
         "" => None,

@@ -28,7 +28,7 @@ pub(crate) async fn restore_partition(
     }))
 }
 
-fn parse(request: &v1::RestorePartitionRequest) -> Result<(TenantId, Month), Violations> {
+pub(crate) fn parse(request: &v1::RestorePartitionRequest) -> Result<(TenantId, Month), Violations> {
     let mut violations = Violations::default();
     let tenant = violations.check("tenant_id", TenantId::parse(request.tenant_id.as_str()));
     let month = violations.check("month", Month::parse(&request.month));

@@ -24,7 +24,7 @@ pub(crate) async fn set_legal_hold(
     Ok(Response::new(v1::SetLegalHoldResponse { retention: Some(retention(set)) }))
 }
 
-fn parse(request: &v1::SetLegalHoldRequest) -> Result<TenantId, Violations> {
+pub(crate) fn parse(request: &v1::SetLegalHoldRequest) -> Result<TenantId, Violations> {
     let mut violations = Violations::default();
     let tenant = violations.check("tenant_id", TenantId::parse(request.tenant_id.as_str()));
     violations.check("user_id", check_text(&request.user_id, ID_CHARS_MAX));

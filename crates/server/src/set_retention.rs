@@ -24,7 +24,7 @@ pub(crate) async fn set_retention(
     Ok(Response::new(v1::SetRetentionResponse { retention: Some(retention(set)) }))
 }
 
-fn parse(request: &v1::SetRetentionRequest) -> Result<(TenantId, Option<u32>), Violations> {
+pub(crate) fn parse(request: &v1::SetRetentionRequest) -> Result<(TenantId, Option<u32>), Violations> {
     let mut violations = Violations::default();
     let tenant = violations.check("tenant_id", TenantId::parse(request.tenant_id.as_str()));
     let months = match request.retention_months {

@@ -1,6 +1,8 @@
 //! `partita import`: reads JSON lines, appends them, and can be run again. `docs/import.md` is its reference.
 
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod ids;
 mod line;
 mod pipe;

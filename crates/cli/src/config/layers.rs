@@ -15,6 +15,8 @@ const NAMED_VARIABLES: [(&str, &str); 4] = [
     ("DB_PARTITION_MONTHS_AHEAD", "partitions.months_ahead"),
     ("DB_PARTITION_RETENTION_MONTHS", "partitions.retention_months"),
 ];
+/// Longest key that is looked for, in bytes.
+const KEY_BYTES_MAX: usize = 128;
 /// Begins the names of all other variables; `__` stands between the levels of a key.
 const PREFIX: &str = "PARTITA_";
 /// Variables of the clients, which the command line reads itself.
@@ -72,7 +74,7 @@ fn environment_layer(environment: impl Iterator<Item = (OsString, OsString)>) ->
         let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
         if let Some(key) = key_of(&name).filter(|_| !value.is_empty()) {
             let origin = format!("environment variable {name}");
-            values.insert(key, Value::new(Some(&origin), value.into_owned()));
+            values.insert(bounded(key), Value::new(Some(&origin), value.into_owned()));
         }
     }
     Layer(values)
@@ -113,7 +115,17 @@ fn flag_layer(flags: &[String]) -> Result<Layer, Failure> {
             let message = format!("--set `{flag}` has no `=`");
             return Err(Failure::usage(message).next("write --set KEY=VALUE, such as --set log.filter=debug"));
         };
-        values.insert(key.to_owned(), Value::new(Some(&"--set".to_owned()), value.to_owned()));
+        values.insert(bounded(key.to_owned()), Value::new(Some(&"--set".to_owned()), value.to_owned()));
     }
     Ok(Layer(values))
+}
+
+/// A key as it is, or, where it is longer than any of ours, something without levels that is unknown as well: a tree as deep
+/// as a key has dots takes as much stack.
+fn bounded(key: String) -> String {
+    if key.len() <= KEY_BYTES_MAX {
+        return key;
+    }
+    let plain = key.chars().filter(|one| one.is_ascii_alphanumeric() || *one == '_');
+    plain.take(KEY_BYTES_MAX).collect::<String>() + "_"
 }

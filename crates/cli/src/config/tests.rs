@@ -45,6 +45,14 @@ fn each_layer_overrides_the_one_before() {
 }
 
 #[test]
+fn a_key_of_a_hundred_thousand_levels_is_unknown_and_no_more() {
+    let deep = "a.".repeat(100_000);
+    assert!(mistakes("", &[], &[&format!("{deep}b=1")]).contains("is no key of the configuration"));
+    let variable = format!("PARTITA_{}B", "A__".repeat(100_000));
+    assert!(mistakes("", &[(&variable, "1")], &[]).contains("is no key of the configuration"));
+}
+
+#[test]
 fn the_flag_takes_every_usual_spelling() {
     let enabled = |word| load("", &[("DB_PARTITIONS_V1", word)], &[]).map(|config| config.partitions_enabled);
     for (word, expected) in

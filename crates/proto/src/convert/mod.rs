@@ -6,6 +6,8 @@
 mod append;
 mod event;
 mod find;
+#[cfg(test)]
+mod fuzz;
 mod read;
 mod timestamp;
 

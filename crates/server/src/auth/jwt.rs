@@ -25,7 +25,7 @@ struct Header {
     crit: Option<Value>,
 }
 
-type Claims = Map<String, Value>;
+pub(super) type Claims = Map<String, Value>;
 
 impl JwtVerifier {
     pub(super) async fn open(config: JwtConfig) -> Result<Self, KeyError> {
@@ -58,7 +58,7 @@ impl JwtVerifier {
         self.check(&claims, now)
     }
 
-    fn check(&self, claims: &Claims, now: SystemTime) -> Result<Caller, &'static str> {
+    pub(super) fn check(&self, claims: &Claims, now: SystemTime) -> Result<Caller, &'static str> {
         let expires = instant(claims.get("exp")).ok_or("the token has no time of expiry (`exp`)")?;
         if now >= expires + self.config.leeway {
             return Err("the token has expired");

@@ -46,6 +46,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_of_any_bytes_is_refused_or_stands_between_its_quotes_as_it_is() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/partition_name");
+        partita_fuzz::Fuzz::new(corpus).text(|text| match PartitionName::parse(text) {
+            Ok(name) => {
+                let printed = name.to_string();
+                let bare =
+                    printed.strip_prefix("event_store_partitions.\"").and_then(|rest| rest.strip_suffix('"'));
+                assert_eq!(bare, Some(text));
+                assert!(
+                    (1..=63).contains(&text.len())
+                        && !text.contains(|one: char| !one.is_ascii_alphanumeric() && one != '_')
+                );
+            }
+            Err(error) => assert!(matches!(error, sqlx::Error::Decode(_)), "{error}"),
+        });
+    }
+
+    #[test]
     fn a_partition_name_cannot_carry_sql() {
         assert_eq!(
             PartitionName::parse("t1_2026_11").unwrap().to_string(),

@@ -121,8 +121,10 @@ impl<'g> Fleet<'g> {
             }
             Kill::Backend => {
                 let mut session = self.connect().await?;
-                let victim: Option<i32> =
-                    sqlx::query_scalar(SESSIONS).fetch_optional(&mut session).await.map_err(|error| lost(&error))?;
+                let victim: Option<i32> = sqlx::query_scalar(SESSIONS)
+                    .fetch_optional(&mut session)
+                    .await
+                    .map_err(|error| lost(&error))?;
                 if let Some(victim) = victim {
                     let killed = kill(Pid::from_raw(victim), Signal::SIGKILL);
                     killed
@@ -184,5 +186,5 @@ pub(super) fn stuck(error: &dyn std::error::Error) -> Failure {
 }
 
 pub(super) fn lost(error: &sqlx::Error) -> Failure {
-    stuck(&error)
+    stuck(error)
 }

@@ -124,7 +124,9 @@ fn violation(kind: Kind, message: &str) -> Violation {
 
 async fn nobody_at_work(fleet: &Fleet<'_>) -> Result<(), Failure> {
     let (begun, mut session) = (Instant::now(), fleet.connect().await?);
-    while sqlx::query_scalar::<_, i64>(AT_WORK).fetch_one(&mut session).await.map_err(|error| lost(&error))? > 0 {
+    while sqlx::query_scalar::<_, i64>(AT_WORK).fetch_one(&mut session).await.map_err(|error| lost(&error))?
+        > 0
+    {
         if begun.elapsed() > SETTLE_LIMIT {
             return Err(Failure::refused("sessions are at work after every client has gone"));
         }
