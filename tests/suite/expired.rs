@@ -112,3 +112,25 @@ async fn the_floor_of_one_tenant_hides_nothing_of_another() {
     assert_eq!(server.read("acme", "order", "1").versions().await, [0; 0]);
     assert_eq!(server.read("other", "order", "1").versions().await, [1]);
 }
+
+#[tokio::test]
+async fn a_process_without_the_flag_goes_on_behind_what_legacy_has_no_trace_of() {
+    let database = TestDatabase::new().await;
+    let with_flag = TestServer::start(&database, true).await;
+    with_flag.append("acme", "order", "1").expected(no_stream()).events(2).ok().await;
+    // As after a restore: recorded while legacy was not written, expired before it was written again.
+    database
+        .execute(
+            "SET session_replication_role = replica; DELETE FROM event_store; \
+             DELETE FROM event_store_partitioned; RESET session_replication_role",
+        )
+        .await;
+
+    let server = TestServer::start(&database, false).await;
+    let answer = server.read("acme", "order", "1").ok().await;
+    assert_eq!((answer.versions(), answer.bounds()), (vec![], (3, 2)));
+    let refusal = server.append("acme", "order", "1").expected(no_stream()).event("Anew").refused().await;
+    assert_eq!((refusal.reason.as_str(), refusal.fact("actual")), ("VERSION_CONFLICT", "2"));
+    server.append("acme", "order", "1").expected(exact(2)).event("Further").ok().await;
+    assert_eq!(with_flag.read("acme", "order", "1").ok().await.versions(), [3]);
+}
