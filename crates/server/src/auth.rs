@@ -1,5 +1,5 @@
 //! Who calls, and what for: a credential is checked before a call is looked at; what it covers is checked by the
-//! [gate](crate::gate), call by call.
+//! gate, call by call.
 
 mod caller;
 #[cfg(test)]
