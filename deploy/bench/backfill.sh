@@ -97,8 +97,8 @@ columns="event_id, event_type, aggregate_type, aggregate_id, aggregate_version, 
     session_id, request_id, event_hash, previous_event_hash, event_timestamp, created_at"
 bare() { sql -c "INSERT INTO event_store_partitioned ($columns, position)
     SELECT $columns, -row_number() OVER () FROM event_store WHERE tenant_id LIKE 'history-%'"; }
-backfill() { "$partita" migration backfill run --unthrottled --workers 2 --lock-waits 0; }
-verify() { "$partita" migration verify; }
+backfill() { "$partita" migration --direct backfill start --rows-per-second 0 --workers 2 --lock-waits-max 0 >"$work/run.out" 2>&1; }
+verify() { "$partita" migration --direct verify >"$work/verify.out" 2>&1; }
 
 : >"$work/bare"; : >"$work/backfill"; : >"$work/verify"
 for round in $(seq "$rounds"); do
@@ -120,12 +120,12 @@ appends() {
 for round in $(seq "$rounds"); do
     appends >>"$work/alone"
     empty
-    "$partita" migration backfill run --rate 5000 --workers 2 --lock-waits 8 >"$work/run.out" 2>&1 &
+    "$partita" migration --direct backfill start --rows-per-second 5000 --workers 2 --lock-waits-max 8 >"$work/run.out" 2>&1 &
     run_pid=$!
     appends >>"$work/beside"
     kill -INT "$run_pid" 2>/dev/null || say "the backfill ended before the appends did: raise ROWS"
     wait "$run_pid" || true
-    "$partita" migration backfill cancel >/dev/null || true
+    "$partita" migration --direct backfill cancel >/dev/null || true
 done
 
 bare=$(median <"$work/bare"); copied=$(median <"$work/backfill"); verified=$(median <"$work/verify")
