@@ -253,19 +253,23 @@ async fn find_not_verified(pool: &PgPool) -> Result<Option<Refusal>, MigrationEr
 
 /// Unless every process that serves has the flag on, and serves in one of these phases.
 async fn find_instances(pool: &PgPool, phases: &[&str]) -> Result<Option<Refusal>, MigrationError> {
+    let changed_at = sqlx::query_file!("sql/status/read_control.sql").fetch_one(pool).await?.changed_at;
+    let changed_at = Timestamp::from_datetime(changed_at);
     let instances = status::list_instances(pool).await?;
     let wrong: Vec<String> =
-        instances.iter().filter_map(|instance| what_is_wrong(instance, phases)).collect();
+        instances.iter().filter_map(|instance| what_is_wrong(instance, phases, changed_at)).collect();
     let count = wrong.len() as u64;
     Ok(wrong.into_iter().next().map(|first| Refusal::Instances { count, first }))
 }
 
-fn what_is_wrong(instance: &Instance, phases: &[&str]) -> Option<String> {
-    let Instance { host, pid, version, flag, phase, .. } = instance;
+/// A process that has the flag on, and has not been heard of since the phase changed, is as good as in it: it writes nothing
+/// before it has followed.
+fn what_is_wrong(instance: &Instance, phases: &[&str], changed_at: Timestamp) -> Option<String> {
+    let Instance { host, pid, version, flag, phase, heartbeat_at, .. } = instance;
     if !flag {
         return Some(format!("process {pid} on {host} ({version}) runs with DB_PARTITIONS_V1=0"));
     }
-    let follows = phases.contains(&phase.as_str());
+    let follows = phases.contains(&phase.as_str()) || *heartbeat_at < changed_at;
     (!follows).then(|| format!("process {pid} on {host} ({version}) serves in phase {phase}"))
 }
 
@@ -288,11 +292,18 @@ mod tests {
 
     #[test]
     fn a_process_with_the_flag_off_or_in_another_phase_is_named() {
-        assert_eq!(what_is_wrong(&instance(true, "dual"), &["dual"]), None);
-        let off = what_is_wrong(&instance(false, "legacy"), &["dual"]).unwrap();
+        let long_ago = Timestamp::parse_rfc3339("2026-10-01T00:00:00Z").unwrap();
+        let wrong = |flag, phase| what_is_wrong(&instance(flag, phase), &["dual"], long_ago);
+        assert_eq!(wrong(true, "dual"), None);
+        let off = wrong(false, "legacy").unwrap();
         assert!(off.contains("process 7 on db-1") && off.contains("DB_PARTITIONS_V1=0"), "{off}");
-        assert!(
-            what_is_wrong(&instance(true, "contradiction"), &["dual"]).unwrap().contains("contradiction")
-        );
+        assert!(wrong(true, "contradiction").unwrap().contains("contradiction"));
+    }
+
+    #[test]
+    fn a_process_not_heard_of_since_the_phase_changed_is_waited_for_only_with_the_flag_off() {
+        let since = Timestamp::parse_rfc3339("2026-11-01T00:00:01Z").unwrap();
+        assert_eq!(what_is_wrong(&instance(true, "fenced"), &["finalized"], since), None);
+        assert!(what_is_wrong(&instance(false, "legacy"), &["dual"], since).is_some());
     }
 }

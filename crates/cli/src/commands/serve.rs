@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    tracing::info!(listen = address, phase = phase(&store), "serving");
+    tracing::info!(listen = %address, phase = phase(&store), "serving");
     // Cancelled also where serving ends by itself: a server that failed must not leave a maintainer behind.
     let ending = shutdown.child_token();
     let maintenance = tokio::spawn({
