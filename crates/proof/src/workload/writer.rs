@@ -194,14 +194,17 @@ impl Writer {
         }
     }
 
-    /// Another event under an id that is taken, beside one that is not.
+    /// Another event under an id that is taken, beside one that is not. It is given the time of the event that has the id:
+    /// once finalized, an id of long ago is known by the month that an append names (docs/errors.md).
     async fn steal_an_id(&mut self) {
         let Some((tenant, parts)) = self.any_acknowledged() else { return };
-        let Some(stolen) = ids(&parts).next() else { return };
+        let mut events = parts.iter().flat_map(|part| &part.events);
+        let Some(stolen) = events.find(|event| event.event_id.is_some()) else { return };
         let stream = shared_stream(&mut self.caller.dice, &self.options);
         let mut part = self.drafts.part(&mut self.caller.dice, stream, ExpectedVersion::Any, 2, true);
         if let Some(last) = part.events.last_mut() {
-            last.event_id = Some(stolen);
+            last.event_id = stolen.event_id;
+            last.event_timestamp = stolen.event_timestamp;
         }
         let request_id = self.request_id();
         self.caller.append(&tenant, &Arc::from([part]), request_id).await;
