@@ -406,7 +406,7 @@ fn a_repetition_is_told_the_positions_that_a_backfill_gave() {
     let told = |a: i64, b: i64| recorded_again("r1", &both, a, b);
     assert_eq!(told(-7, -3), []);
     assert_eq!(told(-3, -7), []);
-    assert_eq!(told(-3, 7), [Kind::WrongAnswer]);
+    assert!(told(-3, 7).contains(&Kind::WrongAnswer));
 }
 
 /// Two events of stream 1 that legacy had first, and a repetition that is told these positions.
