@@ -26,9 +26,11 @@ async fn with_the_flag_off_nothing_touches_the_partitioned_side() {
     eventually("its sessions are gone", async || database.scalar::<i64>(sessions).await == 0).await;
     let inserted = "SELECT coalesce(pg_stat_get_tuples_inserted('public.event_store'::regclass), 0)";
     eventually("the statistics are in", async || database.scalar::<i64>(inserted).await == 5).await;
+    // The streams' own records are looked at, for what they know that legacy has no trace of, and never written.
     let touched: i64 = database
         .scalar(
-            "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd), 0)::bigint \
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + CASE WHEN relname = 'event_store_stream' THEN 0 \
+             ELSE seq_scan + coalesce(idx_scan, 0) END), 0)::bigint \
              FROM pg_stat_user_tables WHERE schemaname = 'event_store_partitions' \
              OR relname IN ('event_store_partitioned', 'event_store_tenant', 'event_store_stream')",
         )
