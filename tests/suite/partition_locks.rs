@@ -295,7 +295,8 @@ async fn an_append_and_a_read_take_as_many_locks_at_2_000_partitions_as_at_one()
             server.append("acme", "order", "1").event("Again").ok().await;
         }
         assert_eq!(locks_of_append(&database, &server).await, append, "{tenants} tenants");
-        assert_eq!(locks_of_page(&mut session, executions).await, page, "{tenants} tenants");
+        // A tenth of them: each reads the whole stream, which is 1,000 events by now.
+        assert_eq!(locks_of_page(&mut session, executions / 10).await, page, "{tenants} tenants");
     }
     let fresh = TestServer::start(&database, true).await;
     fresh.append("acme", "order", "1").event("First of a new process").ok().await;
