@@ -16,6 +16,7 @@ mod backfill;
 mod backfill_killed;
 mod backfill_odd_rows;
 mod backfill_paging;
+mod backfill_watched;
 mod background_maintenance;
 mod commit_in_doubt;
 mod concurrency;

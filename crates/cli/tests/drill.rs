@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by them")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use wait_timeout::ChildExt as _;
 
 const LEGS: [&str; 10] = [
     "legacy",
@@ -24,11 +26,23 @@ const LEGS: [&str; 10] = [
     "flag off",
 ];
 
+/// Many times what it takes; where it takes longer, it is stuck.
+const LIMIT: Duration = Duration::from_secs(480);
+
 fn drill(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_partita"));
     command.args(["drill", "--seconds", "1", "--tenants", "2", "--seed", "879", "-o", "json", "--data-dir"]);
     command.arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// How it ended; where it does not end, what it said until then.
+fn end_of(mut running: Child, errors: &Path) -> ExitStatus {
+    running.wait_timeout(LIMIT).unwrap().unwrap_or_else(|| {
+        running.kill().unwrap();
+        running.wait().unwrap();
+        panic!("no end within {} s:\n{}", LIMIT.as_secs(), fs::read_to_string(errors).unwrap());
+    })
 }
 
 fn number(document: &Value, pointer: &str) -> u64 {
@@ -52,9 +66,12 @@ fn processes_in(folder: &Path) -> Vec<String> {
 fn a_drill_goes_through_every_phase_and_back_with_kills_and_breaks_no_promise() {
     let parent = tempfile::tempdir().unwrap();
     fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let ended = drill(&parent.path().join("drill")).output().unwrap();
-    let (told, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(ended.status.code(), Some(0), "{told}\n{errors}");
+    let [told, errors] = ["told", "errors"].map(|name| parent.path().join(name));
+    let mut command = drill(&parent.path().join("drill"));
+    command.stdout(File::create(&told).unwrap()).stderr(File::create(&errors).unwrap());
+    let status = end_of(command.spawn().unwrap(), &errors);
+    let [told, errors] = [told, errors].map(|path| fs::read_to_string(path).unwrap());
+    assert_eq!(status.code(), Some(0), "{told}\n{errors}");
     let report: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(report["violations"], Value::Array(Vec::new()));
     let legs = report["legs"].as_array().unwrap();
@@ -86,7 +103,7 @@ fn a_drill_that_is_stopped_leaves_no_process_and_proves_nothing() {
     assert!(lines.next().unwrap().unwrap().starts_with("legacy: "));
     assert!(!processes_in(&folder).is_empty());
     kill(Pid::from_raw(i32::try_from(running.id()).unwrap()), Signal::SIGINT).unwrap();
-    let status = running.wait().unwrap();
+    let status = running.wait_timeout(LIMIT).unwrap().expect("it ends");
     let told: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(status.code(), Some(1), "{told:?}");
     assert!(told.iter().any(|line| line.contains("nothing is proved")), "{told:?}");

@@ -151,6 +151,11 @@ impl Refusal {
 }
 
 impl MigrationError {
+    /// Whether the same question may be answered a moment later: the database was away, or other sessions were in the way.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Busy(_))
+    }
+
     /// The sessions that hold what a change of the phase needs, in words: `event_store_phase_blockers` names them. None for
     /// other errors, and where nobody knows.
     pub fn holders(&self) -> Option<&str> {

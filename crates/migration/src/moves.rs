@@ -192,7 +192,10 @@ pub(crate) async fn restore(
             tokio::select! {
                 state = &mut running => break state?,
                 () = tokio::time::sleep(TELL_INTERVAL) => {
-                    reports.send(Restoring::Copying(status::read(pool).await?.progress)).await.ok();
+                    // A database that is away is the workers' affair.
+                    if let Ok(status) = status::read(pool).await {
+                        reports.send(Restoring::Copying(status.progress)).await.ok();
+                    }
                 }
             }
         }

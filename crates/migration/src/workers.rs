@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partita_store::DatabaseUrl;
 use tokio::task::JoinSet;
@@ -6,6 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::worker::Worker;
 use crate::{MigrationError, RunState, control, session};
+
+/// How long the database may be away while a run is waited for: a restart or a failover.
+const OUTAGE_MAX: Duration = Duration::from_secs(60);
 
 /// How many workers a process has, and how often they look for orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,26 +61,39 @@ impl Workers {
     }
 
     /// Does what the orders say until the run has ended, was paused or cancelled, or this is told to stop; gives the state
-    /// that the run is left in.
+    /// that the run is left in. A database that is away for less than a minute is waited for.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// When the database cannot be asked. The workers have ended then, too.
     pub async fn run_to_end(&self, shutdown: &CancellationToken) -> Result<RunState, MigrationError> {
-        let pool = session::control_pool(&self.url);
         let ending = shutdown.child_token();
-        let _stop = ending.clone().drop_guard();
         let work = self.run(&ending);
         let watch = async {
-            loop {
-                let state = control::read_orders(&pool).await?.state;
-                if state != RunState::Running || ending.is_cancelled() {
-                    ending.cancel();
-                    return Ok(state);
-                }
-                ending.run_until_cancelled(tokio::time::sleep(self.config.poll_interval)).await;
-            }
+            let state = self.watch(&ending).await;
+            // Whatever it came to: nobody waits for workers that nobody would stop.
+            ending.cancel();
+            state
         };
         let ((), state) = tokio::join!(work, watch);
         state
+    }
+
+    /// Waits until the run is not under way any more, or this is told to stop.
+    async fn watch(&self, ending: &CancellationToken) -> Result<RunState, MigrationError> {
+        let pool = session::control_pool(&self.url);
+        let mut heard_at = Instant::now();
+        loop {
+            match control::read_orders(&pool).await {
+                Ok(orders) if orders.state != RunState::Running || ending.is_cancelled() => {
+                    return Ok(orders.state);
+                }
+                Ok(_) => heard_at = Instant::now(),
+                Err(error) if !error.passes() || ending.is_cancelled() || heard_at.elapsed() > OUTAGE_MAX => {
+                    return Err(error);
+                }
+                Err(error) => tracing::warn!(%error, "the orders of the backfill cannot be read for now"),
+            }
+            ending.run_until_cancelled(tokio::time::sleep(self.config.poll_interval)).await;
+        }
     }
 }

@@ -10,7 +10,7 @@ use partita_store::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::{Fleet, SETTLE_LIMIT, lost, stuck};
-use super::operator::{Operator, is_green};
+use super::operator::{Operator, is_green, within};
 use super::report::Report;
 use crate::failure::Failure;
 
@@ -19,6 +19,10 @@ const PANIC_MARK: &str = "panicked at";
 /// Sessions that are still at a statement: one whose client is gone may be.
 const AT_WORK: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
      AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()";
+/// How long callers have to end their calls, and to ask for what they do not know.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+/// How long the last copy and the comparison may take.
+const PROOF_LIMIT: Duration = Duration::from_secs(600);
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// When nobody may have written to the legacy table alone, since the load began.
@@ -40,11 +44,11 @@ pub(super) async fn judge(
 ) -> Result<(), Failure> {
     fleet.ensure().await?;
     report.reasons = load.counters().reasons();
-    let mut history = load.stop().await;
+    let mut history = within(STOP_LIMIT, "callers do not end their calls", load.stop()).await?;
     fleet.terminate().await?;
     nobody_at_work(fleet).await?;
     // What was written with the flag off is copied too: then both tables must be the same.
-    let verified = prove(operator, url).await?;
+    let verified = within(PROOF_LIMIT, "the tables are not compared", prove(operator, url)).await??;
     let contents = Contents::read(&mut fleet.connect().await?).await.map_err(|error| lost(&error))?;
 
     let [service, ..] = &mut fleet.services[..] else {

@@ -16,6 +16,8 @@ use crate::failure::Failure;
 
 /// How long a step may take, all its tries together.
 const STEP_LIMIT: Duration = Duration::from_secs(180);
+/// How long all steps of a leg may take.
+const ACT_LIMIT: Duration = Duration::from_secs(600);
 /// What an operator waits before another try.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// Months that are read, or copied back, at a time.
@@ -36,8 +38,12 @@ impl Operator {
         Self { migration }
     }
 
-    /// Does what the leg is about.
+    /// Does what the leg is about, within ten minutes.
     pub(super) async fn act(&self, leg: Leg, mood: &Mood) -> Result<(), Failure> {
+        within(ACT_LIMIT, "the operator is not done", self.steps(leg, mood)).await?
+    }
+
+    async fn steps(&self, leg: Leg, mood: &Mood) -> Result<(), Failure> {
         match leg {
             Leg::Legacy | Leg::Dual | Leg::Open | Leg::FlagOff => Ok(()),
             Leg::Backfill => self.backfill().await,
@@ -108,8 +114,14 @@ impl Operator {
             match self.try_change(Move::Fence, "fenced").await? {
                 None => return Ok(()),
                 // A month that a writer began since the last look.
-                Some(Refusal::NotBackfilled { .. } | Refusal::TailTooLong { .. }) => self.backfill().await?,
-                Some(Refusal::Mismatches { .. }) => self.prove(mood).await?,
+                Some(refusal @ (Refusal::NotBackfilled { .. } | Refusal::TailTooLong { .. })) => {
+                    patience(begun, &refusal.to_string())?;
+                    self.backfill().await?;
+                }
+                Some(refusal @ Refusal::Mismatches { .. }) => {
+                    patience(begun, &refusal.to_string())?;
+                    self.prove(mood).await?;
+                }
                 Some(refusal) => wait(begun, &refusal).await?,
             }
         }
@@ -133,13 +145,11 @@ impl Operator {
                     return Ok(None);
                 }
                 Err(MigrationError::Refused(refusal)) => return Ok(Some(refusal)),
-                Err(error @ (MigrationError::Unreachable(_) | MigrationError::Busy(_))) => {
+                Err(error) if error.passes() => {
                     patience(begun, &error.to_string())?;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                Err(error @ (MigrationError::Database(_) | MigrationError::Unknown(_))) => {
-                    return Err(stuck(&error));
-                }
+                Err(error) => return Err(stuck(&error)),
             }
         }
     }
@@ -156,13 +166,11 @@ impl Operator {
                     return Ok(());
                 }
                 Err(MigrationError::Refused(refusal)) => wait(begun, &refusal).await?,
-                Err(error @ (MigrationError::Unreachable(_) | MigrationError::Busy(_))) => {
+                Err(error) if error.passes() => {
                     patience(begun, &error.to_string())?;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                Err(error @ (MigrationError::Database(_) | MigrationError::Unknown(_))) => {
-                    return Err(stuck(&error));
-                }
+                Err(error) => return Err(stuck(&error)),
             }
         }
     }
@@ -176,14 +184,12 @@ impl Operator {
         loop {
             match question().await {
                 Ok(answer) => return Ok(answer),
-                Err(error @ (MigrationError::Unreachable(_) | MigrationError::Busy(_))) => {
+                Err(error) if error.passes() => {
                     patience(begun, &error.to_string())?;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(MigrationError::Refused(refusal)) => return Err(stuck(&refusal)),
-                Err(error @ (MigrationError::Database(_) | MigrationError::Unknown(_))) => {
-                    return Err(stuck(&error));
-                }
+                Err(error) => return Err(stuck(&error)),
             }
         }
     }
@@ -199,6 +205,16 @@ async fn wait(begun: Instant, refusal: &Refusal) -> Result<(), Failure> {
     patience(begun, &refusal.to_string())?;
     tokio::time::sleep(RETRY_PAUSE).await;
     Ok(())
+}
+
+/// What comes to its end in time.
+pub(super) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let late = |_| Failure::refused(format!("the drill got stuck for {} s: {what}", limit.as_secs()));
+    tokio::time::timeout(limit, work).await.map_err(late)
 }
 
 fn patience(begun: Instant, what: &str) -> Result<(), Failure> {
