@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures the backfill against one bare INSERT … SELECT of the same rows into the same partitions, verify against the
-# backfill, and appends beside a backfill with the default limits against appends alone: on this machine, in one run, on one
-# private, durable PostgreSQL that is made for it and deleted afterwards. Prints Markdown on standard output, progress on
-# standard error. docs/performance.md tells what it showed.
+# backfill, appends beside a backfill with the default limits against appends alone, and reads of streams whose older half is
+# in the legacy table alone against reads of the same streams behind the fence: on this machine, in one run, on one private,
+# durable PostgreSQL that is made for it and deleted afterwards. Prints Markdown on standard output, progress on standard
+# error. docs/performance.md tells what it showed.
 #
 #   cargo build --release -p partita
 #   deploy/bench/backfill.sh > table.md
@@ -13,7 +14,8 @@
 #   ROWS          rows of history                                   5000000
 #   ROUNDS        rounds; the figures are medians                   3
 #   CLIENTS       appenders beside the backfill                     64
-#   RUN_SECONDS   how long appends are measured                     10
+#   READERS       readers of half backfilled streams                16
+#   RUN_SECONDS   how long appends, and reads, are measured         10
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,6 +23,7 @@ partita=$(realpath "${PARTITA:-$here/../../target/release/partita}")
 rows=${ROWS:-5000000}
 rounds=${ROUNDS:-3}
 clients=${CLIENTS:-64}
+readers=${READERS:-16}
 seconds=${RUN_SECONDS:-10}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -128,11 +131,40 @@ for round in $(seq "$rounds"); do
     "$partita" migration --direct backfill cancel >/dev/null || true
 done
 
+# ---- reads of half backfilled streams, and of the same behind the fence -----------------------------------------------
+
+# What is left of the history would only make the proof longer.
+sql -c "SET session_replication_role = replica; TRUNCATE event_store"
+empty
+reads() {
+    "$partita" bench read --launch half --streams 500 --events 100 --clients "$readers" --duration "$seconds" --runs 1 \
+        -o json 2>/dev/null | sed -E 's/.*"median":\{[^}]*"events_per_second":([0-9.eE+-]+).*/\1/'
+}
+# migrate WORDS...: one command of the migration, which has to succeed
+migrate() { "$partita" migration "$@" >"$work/run.out" 2>&1 || { cat "$work/run.out" >&2; die "migration $1 failed"; }; }
+: >"$work/union"; : >"$work/fenced"
+reads >/dev/null
+migrate --direct backfill start --rows-per-second 0 --workers 2 --lock-waits-max 0
+for round in $(seq "$rounds"); do
+    sql -c "SET session_replication_role = replica;
+        DELETE FROM event_store_partitioned WHERE aggregate_id LIKE 'half-%' AND aggregate_version <= 50" -c "VACUUM ANALYZE"
+    reads >>"$work/union"
+    migrate --direct backfill start
+    sql -c "VACUUM ANALYZE"
+    migrate verify
+    migrate fence --execute
+    migrate verify
+    reads >>"$work/fenced"
+    migrate unfence
+done
+
 bare=$(median <"$work/bare"); copied=$(median <"$work/backfill"); verified=$(median <"$work/verify")
 alone=$(cut -d' ' -f1 "$work/alone" | median); alone_p99=$(cut -d' ' -f2 "$work/alone" | median)
 beside=$(cut -d' ' -f1 "$work/beside" | median); beside_p99=$(cut -d' ' -f2 "$work/beside" | median)
+union=$(median <"$work/union"); fenced=$(median <"$work/fenced")
 awk -v rows="$rows" -v bare="$bare" -v copied="$copied" -v verified="$verified" -v alone="$alone" -v beside="$beside" \
-    -v alone_p99="$alone_p99" -v beside_p99="$beside_p99" -v clients="$clients" 'BEGIN {
+    -v alone_p99="$alone_p99" -v beside_p99="$beside_p99" -v clients="$clients" \
+    -v union="$union" -v fenced="$fenced" -v readers="$readers" 'BEGIN {
     print "| what | rows/s | ratio | wanted |"
     print "|---|---|---|---|"
     printf "| one bare INSERT … SELECT of %d rows | %d | 1 | |\n", rows, rows / bare
@@ -141,4 +173,6 @@ awk -v rows="$rows" -v bare="$bare" -v copied="$copied" -v verified="$verified" 
     printf "| appends of %d clients, alone | %d, p99 %.1f ms | 1 | |\n", clients, alone, alone_p99
     printf "| the same beside a backfill of 5,000 rows/s | %d, p99 %.1f ms | %.2f, p99 %.2f | 0.8, p99 2 |\n",
         beside, beside_p99, beside / alone, beside_p99 / alone_p99
+    printf "| reads of 100 events by %d readers, fenced | %d | 1 | |\n", readers, fenced
+    printf "| the same, the older half in the legacy table alone | %d | %.2f | 0.5 |\n", union, union / fenced
 }'

@@ -65,7 +65,7 @@ pub(super) async fn run(args: BenchAppendArgs, server: &ServerArgs, format: Form
     let channels = load.connect(server).await?;
     let draft = Draft::new(load.payload_bytes, expected == ExpectedMode::Exact, with_ids);
     report::tell(&format!("preparing {} streams", load.streams));
-    let streams = stream::plan(load.streams, load.tenants);
+    let streams = stream::plan(None, load.streams, load.tenants);
     let streams = stream::prepare(streams, &channels, &draft, 1).await?;
     let hands = stream::deal(streams, load.clients as usize).into_iter();
     let clients = channels.iter().cycle().map(|channel| client::events(channel.clone()));

@@ -14,10 +14,16 @@ use crate::commands::bench::{LoadArgs, bounded, load, report};
 use crate::failure::Failure;
 use crate::output::Format;
 
+/// Longest name of a launch, in bytes.
+const LAUNCH_BYTES_MAX: usize = 64;
+
 /// Read whole streams, and measure it.
 ///
 /// WARNING: it appends what it reads, and the events stay. They are immutable, and no command takes them back: use a
 /// scratch database. They are in tenants `bench-0`, `bench-1`, …, in streams of type `bench`.
+///
+/// With `--launch` the streams have a name, and a later launch of the same name reads them again without appending: what
+/// became of the database in between is what is measured.
 ///
 /// A call reads one stream, drawn by lot, from its first event to its last. Exit code 3 when any call failed.
 #[derive(Debug, Args)]
@@ -27,6 +33,18 @@ pub(super) struct BenchReadArgs {
     /// Events of a stream
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = bounded(1, 10_000_000))]
     events: u32,
+    /// Name of the streams, which are read as they are where an earlier launch filled them; new ones without it
+    #[arg(long, value_name = "NAME", value_parser = launch_name)]
+    launch: Option<String>,
+}
+
+/// A part of an aggregate id.
+fn launch_name(text: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=LAUNCH_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must be 1 to {LAUNCH_BYTES_MAX} letters of ASCII, digits, - or _"))
 }
 
 /// The settings, as the JSON document repeats them.
@@ -45,11 +63,14 @@ struct Settings {
 /// Prepares the streams, measures, reports.
 pub(super) async fn run(args: BenchReadArgs, server: &ServerArgs, format: Format) -> Result<(), Failure> {
     let settings = settings(&args);
-    let BenchReadArgs { load, events } = args;
+    let BenchReadArgs { load, events, launch } = args;
     let channels = load.connect(server).await?;
     report::tell(&format!("preparing {} streams of {events} events", load.streams));
     let draft = Draft::new(load.payload_bytes, true, false);
-    let streams = stream::plan(load.streams, load.tenants);
+    let mut streams = stream::plan(launch.as_deref(), load.streams, load.tenants);
+    if launch.is_some() {
+        stream::look(&mut streams, &channels).await?;
+    }
     let streams: Arc<[_]> = stream::prepare(streams, &channels, &draft, events).await?.into();
     let clients = channels.iter().cycle().map(|channel| client::events(channel.clone()));
     let callers =
@@ -123,5 +144,9 @@ mod tests {
         let Settings { clients, streams, events, tenants, .. } = settings(&line.unwrap().args);
         assert_eq!((clients, streams, events, tenants), (8, 1, 200_000, 1));
         assert!(Line::try_parse_from(["bench", "--events", "0"]).is_err());
+        assert!(Line::try_parse_from(["bench", "--launch", "half-way_2"]).is_ok());
+        for name in ["", "a b", "é", "x/1"] {
+            assert!(Line::try_parse_from(["bench", "--launch", name]).is_err(), "{name}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
+use partita_proto::v1::{Direction, ReadStreamRequest};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -59,6 +60,33 @@ impl BenchStream {
         }
     }
 
+    /// Finds out where the stream stands; one that is not there stands at 0.
+    async fn look(&mut self, client: &mut EventStoreServiceClient<Channel>) -> Result<(), Status> {
+        let request = ReadStreamRequest {
+            tenant_id: self.tenant_id.clone(),
+            aggregate_type: self.aggregate_type().to_owned(),
+            aggregate_id: self.aggregate_id.clone(),
+            direction: Direction::Backwards.into(),
+            max_count: 1,
+            ..ReadStreamRequest::default()
+        };
+        let mut batches = match client.read_stream(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if status.code() == Code::NotFound => return Ok(()),
+            Err(status) => return Err(status),
+        };
+        loop {
+            match batches.message().await {
+                Ok(Some(batch)) => {
+                    self.version = batch.stream_state.map_or(self.version, |state| state.version);
+                }
+                Ok(None) => return Ok(()),
+                Err(status) if status.code() == Code::NotFound => return Ok(()),
+                Err(status) => return Err(status),
+            }
+        }
+    }
+
     /// One answer that was lost must not make a conflict of every later append.
     fn renew(&mut self) {
         self.aggregate_id = Uuid::new_v4().simple().to_string();
@@ -66,13 +94,26 @@ impl BenchStream {
     }
 }
 
-/// The streams of a launch: their ids are nobody else's.
-pub(super) fn plan(streams: u32, tenants: u32) -> Vec<BenchStream> {
-    let launch = Uuid::new_v4().simple().to_string();
+/// The streams of a launch; without a name their ids are nobody else's.
+pub(super) fn plan(launch: Option<&str>, streams: u32, tenants: u32) -> Vec<BenchStream> {
+    let launch = launch.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
     (0..streams).map(|number| BenchStream::new(&launch, number, tenants)).collect()
 }
 
-/// Brings each stream to this many events, so that what is measured later is the same for the first call and the last.
+/// Asks where streams stand that an earlier launch may have filled.
+pub(super) async fn look(streams: &mut [BenchStream], channels: &[Channel]) -> Result<(), Failure> {
+    let clients = channels.iter().cycle().map(|channel| client::events(channel.clone()));
+    for (stream, mut client) in streams.iter_mut().zip(clients) {
+        stream
+            .look(&mut client)
+            .await
+            .map_err(|status| client::failure("cannot look at the streams", status))?;
+    }
+    Ok(())
+}
+
+/// Brings each stream to at least this many events, so that what is measured later is the same for the first call and the
+/// last.
 pub(super) async fn prepare(
     streams: Vec<BenchStream>,
     channels: &[Channel],
@@ -110,7 +151,7 @@ async fn fill(
     events: u32,
 ) -> Result<Vec<BenchStream>, Status> {
     for stream in &mut streams {
-        let mut left = events;
+        let mut left = events.saturating_sub(stream.version.unsigned_abs());
         while left > 0 {
             let part = left.min(PREPARED_EVENTS_MAX).min(draft.events_max());
             stream.append(&mut client, &draft, part).await?;
@@ -126,7 +167,7 @@ mod tests {
 
     #[test]
     fn streams_are_spread_over_tenants_and_dealt_to_one_client_each() {
-        let streams = plan(7, 3);
+        let streams = plan(None, 7, 3);
         let tenants: Vec<_> = streams.iter().map(|stream| stream.tenant_id.as_str()).collect();
         assert_eq!(tenants, ["bench-0", "bench-1", "bench-2", "bench-0", "bench-1", "bench-2", "bench-0"]);
         let sizes: Vec<_> = deal(streams, 3).iter().map(Vec::len).collect();
@@ -135,8 +176,10 @@ mod tests {
 
     #[test]
     fn two_launches_share_tenants_and_no_stream() {
-        let (first, second) = (plan(1, 10), plan(1, 10));
+        let (first, second) = (plan(None, 1, 10), plan(None, 1, 10));
         assert_eq!(first[0].tenant_id, second[0].tenant_id);
         assert_ne!(first[0].aggregate_id, second[0].aggregate_id);
+        let named = |name| plan(Some(name), 2, 1)[1].aggregate_id.clone();
+        assert_eq!((named("half"), named("whole")), ("half-1".to_owned(), "whole-1".to_owned()));
     }
 }
