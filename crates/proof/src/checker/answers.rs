@@ -170,8 +170,13 @@ fn check_refusal(
         let justified = by_others
             .filter(|(event, row)| super::ledger::mark_of(&row.data).as_deref() != Some(&event.mark))
             .count();
+        // Of its own events, those that expired are forgotten, and the others look like somebody else's.
+        let is_forgotten = ledger.forgets_ids()
+            && append.events().any(|(_, event)| {
+                event.event_timestamp.is_some_and(|at| ledger.contents.is_expired(&append.tenant, at))
+            });
         // Two appends under the same ids may both be refused while a third one is under way; nobody sends such.
-        if justified == 0 && effort.may_be_recorded() {
+        if justified == 0 && !is_forgotten && effort.may_be_recorded() {
             let message = format!("attempt {} was told that its ids are taken by others", append.request_id);
             found.push(misled(append, message));
         }

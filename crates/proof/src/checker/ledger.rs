@@ -1,6 +1,6 @@
 //! The history and the tables, indexed for each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use partita_model::{TenantId, Timestamp, Uuid, Version};
 
@@ -28,6 +28,8 @@ pub(super) struct Ledger<'a> {
     pub tenants: BTreeSet<&'a TenantId>,
     /// Every event that was sent, by its mark.
     pub sent: HashMap<&'a str, Sent<'a>>,
+    /// The ids of events that were given a time by their callers.
+    pub timed: HashSet<Uuid>,
     /// Every attempt, by its request id.
     pub attempts: HashMap<&'a str, (&'a Call, &'a AppendDeed)>,
     /// The stored events, each once; those of the tenants that the history names.
@@ -53,6 +55,7 @@ impl<'a> Ledger<'a> {
             efforts: efforts(&history.calls),
             tenants: BTreeSet::new(),
             sent: HashMap::new(),
+            timed: HashSet::new(),
             attempts: HashMap::new(),
             rows: Vec::new(),
             by_mark: HashMap::new(),
@@ -76,6 +79,7 @@ impl<'a> Ledger<'a> {
         for (part, event) in append.events() {
             let key = StreamKey { tenant: append.tenant.clone(), stream: part.stream.clone() };
             self.sent.entry(&event.mark).or_insert(Sent { key, event });
+            self.timed.extend(event.event_id.filter(|_| event.event_timestamp.is_some()));
         }
         if let AppendAnswer::Recorded { events, .. } = &append.answer {
             for ((part, _), place) in append.events().zip(events) {
@@ -117,6 +121,14 @@ impl<'a> Ledger<'a> {
     pub(super) fn may_be_gone(&self, tenant: &TenantId, event_timestamp: Option<Timestamp>) -> bool {
         self.tables == Tables::Partitioned
             && event_timestamp.is_some_and(|at| self.contents.is_expired(tenant, at))
+    }
+
+    /// Whether ids of long ago may have been forgotten for a while: legacy was left behind, or still is (docs/errors.md).
+    pub(super) fn forgets_ids(&self) -> bool {
+        match self.tables {
+            Tables::Partitioned | Tables::Restored => true,
+            Tables::Legacy | Tables::Dual | Tables::Equal => false,
+        }
     }
 
     /// The last version of a stream, by its events and its own record.

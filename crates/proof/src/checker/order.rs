@@ -39,7 +39,7 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
                     known.check_floor(read, found);
                 }
             }
-            Deed::Lookup(lookup) => known.check_lookup(lookup, found),
+            Deed::Lookup(lookup) => known.check_lookup(ledger, lookup, found),
             Deed::Floor(_) => {}
         }
     }
@@ -174,9 +174,12 @@ impl Known {
         }
     }
 
-    fn check_lookup(&self, lookup: &LookupDeed, found: &mut Vec<Violation>) {
+    /// What was known is found; but for what may be of long ago once ids of long ago are forgotten.
+    fn check_lookup(&self, ledger: &Ledger<'_>, lookup: &LookupDeed, found: &mut Vec<Violation>) {
+        let forgotten = |event_id| ledger.forgets_ids() && ledger.timed.contains(event_id);
         for (event_id, version) in lookup.found.iter().flatten() {
-            if version.is_none() && self.recorded.contains(&(lookup.tenant.clone(), *event_id)) {
+            let known = self.recorded.contains(&(lookup.tenant.clone(), *event_id));
+            if version.is_none() && known && !forgotten(event_id) {
                 let message = format!("{event_id} was looked up as not recorded, and was known to be before");
                 found.push(Violation::new(Kind::StaleRead, message).event(*event_id));
             }
