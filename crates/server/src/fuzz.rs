@@ -38,7 +38,7 @@ fn assert_told<T>(parsed: Result<T, Violations>) {
 }
 
 /// Parses the bytes where they are a message.
-fn attack<M: Message + Default, T>(bytes: &[u8], parse: impl FnOnce(M) -> Result<T, Violations>) {
+pub(crate) fn attack<M: Message + Default, T>(bytes: &[u8], parse: impl FnOnce(M) -> Result<T, Violations>) {
     if let Ok(message) = M::decode(bytes) {
         assert_told(parse(message));
     }

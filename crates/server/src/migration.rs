@@ -2,6 +2,8 @@
 
 mod change_phase;
 mod control_backfill;
+#[cfg(test)]
+mod fuzz;
 mod get_migration_status;
 mod list_mismatches;
 mod message;

@@ -146,7 +146,7 @@ impl Change {
     }
 }
 
-fn parse(request: &v1::ChangePhaseRequest) -> Result<WireMove, Violations> {
+pub(super) fn parse(request: &v1::ChangePhaseRequest) -> Result<WireMove, Violations> {
     let mut violations = Violations::default();
     let wanted = match WireMove::try_from(request.r#move) {
         Ok(WireMove::Unspecified) => Err("is missing: give 1 (fence) to 4 (restore)".to_owned()),

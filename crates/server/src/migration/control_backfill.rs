@@ -51,7 +51,7 @@ async fn tell(
     }
 }
 
-fn parse(request: &v1::ControlBackfillRequest) -> Result<(Action, Option<Tuning>), Violations> {
+pub(super) fn parse(request: &v1::ControlBackfillRequest) -> Result<(Action, Option<Tuning>), Violations> {
     let mut violations = Violations::default();
     let action = violations.check("action", parse_action(request.action)).unwrap_or_default();
     let tuning = request.limits.map(|limits| parse_limits(&mut violations, limits));

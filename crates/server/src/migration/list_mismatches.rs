@@ -24,14 +24,14 @@ pub(crate) async fn list_mismatches(
 }
 
 /// A request that is within every limit.
-struct List {
-    tenant: Option<TenantId>,
-    page_size: u32,
-    begin: Place,
+pub(super) struct List {
+    pub(super) tenant: Option<TenantId>,
+    pub(super) page_size: u32,
+    pub(super) begin: Place,
 }
 
 impl List {
-    fn parse(request: &v1::ListMismatchesRequest) -> Result<Self, Violations> {
+    pub(super) fn parse(request: &v1::ListMismatchesRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let tenant = parse_tenant(&mut violations, &request.tenant_id);
         let page_size = violations.check("page_size", parse_page_size(request.page_size));

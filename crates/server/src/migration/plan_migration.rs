@@ -2,7 +2,7 @@ use std::vec;
 
 use futures_util::stream;
 use partita_migration::{Migration, Plan, PlannedMonth, Refusal};
-use partita_model::Violations;
+use partita_model::{TenantId, Violations};
 use partita_proto::v1;
 use partita_proto::v1::plan_migration_response::Plan as Piece;
 use partita_store::StoreError;
@@ -21,11 +21,8 @@ pub(crate) async fn plan_migration(
     migration: &Migration,
     request: Request<v1::PlanMigrationRequest>,
 ) -> Result<Response<Messages<v1::PlanMigrationResponse>>, Status> {
-    let mut violations = Violations::default();
-    let tenant = parse_tenant(&mut violations, &request.into_inner().tenant_id);
-    if !violations.is_empty() {
-        return Err(refuse(&StoreError::Invalid(violations)));
-    }
+    let tenant =
+        parse(&request.into_inner()).map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
     let Plan { mut months } = migration.plan().await.map_err(|error| refuse_migration(&error))?;
     if let Some(tenant) = tenant {
         months.retain(|month| month.tenant_id == tenant.as_str());
@@ -35,6 +32,12 @@ pub(crate) async fn plan_migration(
     }
     let pieces = pieces(&months).map(|piece| Ok(v1::PlanMigrationResponse { plan: Some(piece) }));
     Ok(Response::new(Box::pin(stream::iter(pieces))))
+}
+
+pub(super) fn parse(request: &v1::PlanMigrationRequest) -> Result<Option<TenantId>, Violations> {
+    let mut violations = Violations::default();
+    let tenant = parse_tenant(&mut violations, &request.tenant_id);
+    if violations.is_empty() { Ok(tenant) } else { Err(violations) }
 }
 
 /// The messages: months of a tenant each, the summary last.

@@ -44,7 +44,7 @@ fn step(step: RepairStep) -> v1::RepairStep {
     }
 }
 
-fn parse(request: &v1::RepairMismatchesRequest) -> Result<Option<TenantId>, Violations> {
+pub(super) fn parse(request: &v1::RepairMismatchesRequest) -> Result<Option<TenantId>, Violations> {
     let mut violations = Violations::default();
     let tenant = parse_tenant(&mut violations, &request.tenant_id);
     check_user(&mut violations, &request.user_id, request.validate_only);

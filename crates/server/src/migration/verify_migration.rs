@@ -36,7 +36,7 @@ pub(crate) async fn verify_migration(
     Ok(Response::new(Box::pin(messages)))
 }
 
-fn parse(request: &v1::VerifyMigrationRequest) -> Result<VerifyOptions, Violations> {
+pub(super) fn parse(request: &v1::VerifyMigrationRequest) -> Result<VerifyOptions, Violations> {
     let mut violations = Violations::default();
     let tenant = parse_tenant(&mut violations, &request.tenant_id);
     let sample_percent = match request.sample_percent {
