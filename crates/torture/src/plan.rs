@@ -13,7 +13,7 @@ pub(crate) type Dice = Xoshiro256PlusPlus;
 const FAULTS_MAX: usize = 4;
 
 /// Which services serve a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fleet {
     /// Both tables are written by everybody.
     Dual,
@@ -22,6 +22,14 @@ pub(crate) enum Fleet {
 }
 
 impl Fleet {
+    /// Who it is, in the summary.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dual => "every process with the flag",
+            Self::Mixed => "one without the flag, and a foreign writer",
+        }
+    }
+
     /// The flag of each service.
     pub(crate) fn flags(self) -> &'static [bool] {
         match self {
@@ -147,6 +155,19 @@ mod tests {
         let mut all = Fault::ALL.to_vec();
         all.sort();
         assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn the_seed_of_ci_leads_every_kind_of_fleet_into_faults() {
+        let mut plans = Plans::new(879, &[]);
+        let mut fleets = Vec::new();
+        loop {
+            fleets.push(plans.next().unwrap().fleet);
+            if plans.is_through() {
+                break;
+            }
+        }
+        assert!(fleets.contains(&Fleet::Dual) && fleets.contains(&Fleet::Mixed), "{fleets:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use partita_proof::Kind;
 
 use crate::args::Args;
 use crate::fault::Fault;
-use crate::plan::RoundPlan;
+use crate::plan::{Fleet, RoundPlan};
 use crate::round::RoundReport;
 
 /// Most violations of a round that are told in full.
@@ -23,6 +23,7 @@ pub(crate) struct Report {
     calls: usize,
     events: usize,
     verified: i64,
+    fleets: BTreeMap<Fleet, u32>,
     injected: BTreeMap<Fault, (u32, Duration)>,
     left_out: BTreeMap<Fault, String>,
     reasons: BTreeMap<String, u64>,
@@ -38,6 +39,7 @@ impl Report {
             calls: 0,
             events: 0,
             verified: 0,
+            fleets: BTreeMap::new(),
             injected: BTreeMap::new(),
             left_out: BTreeMap::new(),
             reasons: BTreeMap::new(),
@@ -61,6 +63,9 @@ impl Report {
         self.calls += round.calls;
         self.events += round.events;
         self.verified += round.verified;
+        if !round.injected.is_empty() {
+            *self.fleets.entry(plan.fleet).or_default() += 1;
+        }
         for (fault, took) in round.injected {
             let (times, total) = self.injected.entry(fault).or_default();
             *times += 1;
@@ -103,9 +108,18 @@ impl Report {
             "\nseed {}: {} rounds in {seconds} s, {} calls, {} events stored, {} hashes verified\n",
             self.seed, self.rounds, self.calls, self.events, self.verified
         )?;
+        writeln!(out, "{}\n", self.fleets())?;
         writeln!(out, "{}\n", self.faults())?;
         writeln!(out, "{}\n", self.answers())?;
         writeln!(out, "{}", self.promises())
+    }
+
+    fn fleets(&self) -> Table {
+        let mut table = table(["fleet", "rounds", ""]);
+        for (fleet, rounds) in &self.fleets {
+            table.add_row([fleet.name().to_owned(), rounds.to_string(), String::new()]);
+        }
+        table
     }
 
     fn faults(&self) -> Table {

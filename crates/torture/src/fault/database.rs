@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use partita_proof::connect;
 use rand::RngExt as _;
 use sqlx::{Connection as _, PgConnection};
 
@@ -21,12 +22,17 @@ const CONNECTIONS_TAKEN_MAX: usize = 200;
 pub(super) async fn end_sessions(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
     let mut admin = stage.connect().await?;
     for _ in 0..8 {
-        let victims = sessions(&mut admin).await?;
-        let count = dice.random_range(1..=victims.len().max(1));
-        for victim in victims.into_iter().take(count) {
-            sqlx::query("SELECT pg_terminate_backend($1)").bind(victim).execute(&mut admin).await?;
-        }
+        end_some(&mut admin, dice).await?;
         stage.wait(dice, 20..200).await;
+    }
+    Ok(())
+}
+
+async fn end_some(admin: &mut PgConnection, dice: &mut Dice) -> anyhow::Result<()> {
+    let victims = sessions(admin).await?;
+    let count = dice.random_range(1..=victims.len().max(1));
+    for victim in victims.into_iter().take(count) {
+        sqlx::query("SELECT pg_terminate_backend($1)").bind(victim).execute(&mut *admin).await?;
     }
     Ok(())
 }
@@ -85,19 +91,34 @@ pub(super) async fn stop_backends(stage: &mut Stage<'_>, dice: &mut Dice) -> any
     stage.ensure_services().await
 }
 
+/// Stops the postmaster in its tracks, ends sessions meanwhile, and lets it go on: whoever lost his session gets no other
+/// until then, and no answer either.
+pub(super) async fn stop_postmaster(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+    let mut admin = stage.connect().await?;
+    let pid = stage.cluster.pid().and_then(|pid| i32::try_from(pid).ok()).context("no postmaster")?;
+    // The cluster's watchdog kills it like any other, should this process be killed now.
+    signal(pid, Signal::SIGSTOP);
+    let ended = end_some(&mut admin, dice).await;
+    stage.wait(dice, 300..4_000).await;
+    signal(pid, Signal::SIGCONT);
+    ended?;
+    stage.database_answers().await?;
+    stage.ensure_services().await
+}
+
 /// Takes every connection there is, while the services lose theirs.
 pub(super) async fn take_connections(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
     let mut admin = stage.connect().await?;
     let mut taken = Vec::new();
     while taken.len() < CONNECTIONS_TAKEN_MAX
-        && let Ok(one) = PgConnection::connect(&stage.greedy_url()).await
+        && let Ok(one) = connect(&stage.greedy_url()).await
     {
         taken.push(one);
     }
     for victim in sessions(&mut admin).await? {
         sqlx::query("SELECT pg_terminate_backend($1)").bind(victim).execute(&mut admin).await?;
         // Whoever is quicker has it.
-        if let Ok(one) = PgConnection::connect(&stage.greedy_url()).await {
+        if let Ok(one) = connect(&stage.greedy_url()).await {
             taken.push(one);
         }
     }

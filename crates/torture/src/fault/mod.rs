@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Restart,
     /// SIGSTOP of backends, for up to seconds.
     StopBackends,
+    /// SIGSTOP of the postmaster, for up to seconds: sessions go on, and no new one comes about.
+    StopPostmaster,
     /// The connection is cut before PostgreSQL gets what commits.
     CutBeforeCommit,
     /// The connection is cut in the middle of what commits.
@@ -96,7 +98,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::KillService,
         Self::EndService,
         Self::StopService,
@@ -106,6 +108,7 @@ impl Fault {
         Self::RestartAtOnce,
         Self::Restart,
         Self::StopBackends,
+        Self::StopPostmaster,
         Self::CutBeforeCommit,
         Self::CutAmidCommit,
         Self::CutDuringCommit,
@@ -144,6 +147,7 @@ impl Fault {
             | Self::RestartAtOnce
             | Self::Restart
             | Self::StopBackends
+            | Self::StopPostmaster
             | Self::CutBeforeCommit
             | Self::CutAmidCommit
             | Self::CutDuringCommit
@@ -178,6 +182,7 @@ impl Fault {
             Self::RestartAtOnce => database::restart_at_once(stage).await,
             Self::Restart => database::restart(stage).await,
             Self::StopBackends => database::stop_backends(stage, dice).await,
+            Self::StopPostmaster => database::stop_postmaster(stage, dice).await,
             Self::CutBeforeCommit => network::cut(stage, dice, partita_faults::Cut::Before).await,
             Self::CutAmidCommit => network::cut(stage, dice, partita_faults::Cut::Amid).await,
             Self::CutDuringCommit => network::cut(stage, dice, partita_faults::Cut::During).await,

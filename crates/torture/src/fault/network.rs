@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use partita_faults::Cut;
+use anyhow::ensure;
+use partita_faults::{Cut, Proxy};
 use rand::RngExt as _;
 
 use crate::plan::Dice;
@@ -12,23 +13,26 @@ use crate::stage::Stage;
 const CUT_WAIT: Duration = Duration::from_secs(2);
 const CUT_POLL: Duration = Duration::from_millis(5);
 
-/// Cuts a commit of each service, several times over.
+/// Cuts a commit of each service, several times over; one at least must have been there to be cut.
 pub(super) async fn cut(stage: &mut Stage<'_>, dice: &mut Dice, cut: Cut) -> anyhow::Result<()> {
+    let mut has_cut = false;
     for _ in 0..6 {
         for proxy in &stage.proxies {
             proxy.cut_next_commit(cut);
         }
         let all_cut = async {
-            while !stage.proxies.iter().all(partita_faults::Proxy::has_cut) {
+            while !stage.proxies.iter().all(Proxy::has_cut) {
                 tokio::time::sleep(CUT_POLL).await;
             }
         };
         if tokio::time::timeout(CUT_WAIT, all_cut).await.is_err() {
             tracing::debug!("a service sent nothing that could be cut");
         }
+        has_cut |= stage.proxies.iter().any(Proxy::has_cut);
         stage.open_proxies();
         stage.wait(dice, 0..120).await;
     }
+    ensure!(has_cut, "no service sent anything that could be cut");
     Ok(())
 }
 
