@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::TestServer;
+use crate::server::CALL_LIMIT;
 
 /// Somebody who issues certificates.
 pub struct Authority {
@@ -75,7 +76,7 @@ impl Authority {
             tls = tls.identity(Identity::from_pem(&identity.certificate, &identity.key));
         }
         let endpoint = Endpoint::from_shared(format!("https://{}", server.address())).unwrap();
-        endpoint.tls_config(tls).unwrap().connect_lazy()
+        endpoint.timeout(CALL_LIMIT).tls_config(tls).unwrap().connect_lazy()
     }
 
     fn issue(&self, params: &CertificateParams) -> Issued {

@@ -4,10 +4,12 @@ use partita_migration::{
     Migration, Mismatch, RunState, Status, Tuning, VerifyOptions, VerifyReport, VerifySummary, WorkerConfig,
     Workers,
 };
+use partita_proof::within;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::TestDatabase;
+use crate::server::CALL_LIMIT;
 
 /// Positions that were given twice, or never drawn.
 const ODD_POSITIONS: &str = "SELECT count(*) FROM (\
@@ -77,8 +79,9 @@ impl TestDatabase {
 
     /// Lets two workers go on until nothing is left.
     pub async fn finish_backfill(&self, page_rows_max: u32) -> Status {
-        let state = self.workers(page_rows_max).run_to_end(&CancellationToken::new()).await.unwrap();
-        assert_eq!(state, RunState::Finished);
+        let (workers, unheard) = (self.workers(page_rows_max), CancellationToken::new());
+        let state = within(CALL_LIMIT, "the end of a backfill", workers.run_to_end(&unheard)).await.unwrap();
+        assert_eq!(state.unwrap(), RunState::Finished);
         self.migration().status().await.unwrap()
     }
 
@@ -101,7 +104,8 @@ impl TestDatabase {
         };
         let migration = self.migration();
         let work = async move { migration.verify(&options, &reports).await };
-        let (summary, mut differences) = tokio::join!(work, collect);
+        let both = async { tokio::join!(work, collect) };
+        let (summary, mut differences) = within(CALL_LIMIT, "the end of a verification", both).await.unwrap();
         differences.sort_by(|one, other| (&one.month, &one.event_id).cmp(&(&other.month, &other.event_id)));
         Verified { summary: summary.unwrap(), differences }
     }

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use partita_cluster::Cluster;
+use partita_proof::{connect, session_options};
 use partita_store::{DatabaseUrl, schema};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
-use sqlx::{AssertSqlSafe, Connection as _, Decode, PgConnection, Type};
+use sqlx::{AssertSqlSafe, Decode, PgConnection, Type};
 
 use crate::Setting;
 use crate::postgres::{Postgres, postgres, private};
+use crate::watch::Watch;
 
 /// Longest name of a database in PostgreSQL, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -28,6 +30,7 @@ pub struct TestDatabase {
     /// Roles that were made for it, and go with it.
     pub(crate) logins: Mutex<Vec<String>>,
     setting: Setting,
+    _watch: Watch,
 }
 
 impl TestDatabase {
@@ -87,8 +90,10 @@ impl TestDatabase {
         let mut name = postgres.name(&format!("{count}_{before}_{last}"));
         name.truncate(NAME_BYTES_MAX);
         postgres.create(&name, options).await.unwrap();
-        let pool = PgPoolOptions::new().max_connections(4).connect_lazy(&postgres.url(&name)).unwrap();
-        Self { postgres, name, pool, logins: Mutex::default(), setting: Setting::Dual }
+        let url = postgres.url(&name);
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(session_options(&url).unwrap());
+        let (logins, setting, watch) = (Mutex::default(), Setting::Dual, Watch::start(url));
+        Self { postgres, name, pool, logins, setting, _watch: watch }
     }
 
     /// The phase that it was brought into.
@@ -133,7 +138,7 @@ impl TestDatabase {
 
     /// A session of its own: for open transactions, and for settings of the database that changed meanwhile.
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.postgres.url(&self.name)).await.unwrap()
+        connect(&self.postgres.url(&self.name)).await.unwrap()
     }
 
     /// Runs statements, several if they are parted by semicolons.

@@ -16,6 +16,9 @@
 //! set `DATABASE_URL` to a superuser's; what a run leaves there is named `partita_test_*`. To choose the programs
 //! that are booted, set `PARTITA_POSTGRES_BIN`.
 //!
+//! **Invariant:** nothing waits for ever: sessions, calls, answers and processes have limits, and a test that takes minutes ends
+//! the run and says what its database is busy with.
+//!
 //! **Invariant:** tests share nothing but the server process of PostgreSQL: each has its own database, and its own
 //! runtime.
 
@@ -36,6 +39,7 @@ mod instant;
 mod issuer;
 mod login;
 mod maintenance;
+mod messages;
 mod migration;
 mod ops;
 mod phase;
@@ -48,6 +52,7 @@ mod setting;
 mod soundness;
 mod verify;
 mod wait;
+mod watch;
 
 pub use append::{AppendCall, any, exact, no_stream, standing_at, stream_exists};
 pub use authority::{Authority, Issued};
@@ -58,6 +63,7 @@ pub use hold::TenantHold;
 pub use instant::{at, month, months};
 pub use issuer::Issuer;
 pub use maintenance::Maintenance;
+pub use messages::messages;
 pub use migration::Workforce;
 pub use ops::{Ops, metric};
 pub use partita_faults::{Cut, Statement};

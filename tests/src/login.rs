@@ -1,5 +1,6 @@
+use partita_proof::connect;
 use partita_store::DatabaseUrl;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 
 use crate::TestDatabase;
 
@@ -11,7 +12,7 @@ impl TestDatabase {
         let login = self.create_login(role).await;
         self.execute(format!("GRANT {role} TO \"{login}\"")).await;
         let url = self.url_as(&login, PASSWORD);
-        (DatabaseUrl::parse(&url).unwrap(), PgConnection::connect(&url).await.unwrap())
+        (DatabaseUrl::parse(&url).unwrap(), connect(&url).await.unwrap())
     }
 
     /// A login that owns the database and its schema `public`, and may not create roles.

@@ -6,7 +6,7 @@ use partita_proto::v1::{
 };
 use prost_types::Timestamp;
 
-use crate::{Refusal, TestServer};
+use crate::{Refusal, TestServer, messages};
 
 /// A run of maintenance that came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,10 @@ impl TestServer {
     ) -> Maintenance {
         let mut request = MaintainPartitionsRequest { tenant_id: tenant.to_owned(), ..Default::default() };
         change(&mut request);
-        let mut stream = self.partitions().maintain_partitions(request).await.unwrap().into_inner();
+        let stream = self.partitions().maintain_partitions(request).await.unwrap().into_inner();
         let mut tenants = Vec::new();
         let mut summary = None;
-        while let Some(message) = stream.message().await.unwrap() {
+        for message in messages(stream).await.unwrap() {
             assert!(summary.is_none(), "a message after the summary");
             match message.result {
                 Some(Report::Tenant(tenant)) => tenants.push(tenant),

@@ -13,7 +13,7 @@ use partita_proto::v1::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Refusal, TestDatabase, TestServer, eventually};
+use crate::{Refusal, TestDatabase, TestServer, eventually, messages};
 
 /// The backfill's workers of a process, until dropped.
 pub struct Workforce {
@@ -66,10 +66,9 @@ impl TestServer {
     /// What the service answers.
     pub async fn compare(&self, tenant: &str) -> Result<(Vec<Mismatch>, VerificationSummary), Refusal> {
         let request = VerifyMigrationRequest { tenant_id: tenant.to_owned(), sample_percent: 0.0 };
-        let mut stream =
-            self.partitions().verify_migration(request).await.map_err(Refusal::from)?.into_inner();
+        let stream = self.partitions().verify_migration(request).await.map_err(Refusal::from)?.into_inner();
         let (mut found, mut summary) = (Vec::new(), None);
-        while let Some(message) = stream.message().await.map_err(Refusal::from)? {
+        for message in messages(stream).await.map_err(Refusal::from)? {
             assert!(summary.is_none(), "a message after the summary");
             match message.report {
                 Some(Report::Mismatch(mismatch)) => found.push(mismatch),
@@ -99,9 +98,9 @@ impl TestServer {
     pub async fn change_phase(&self, wanted: Move) -> Result<Vec<String>, Refusal> {
         let request =
             ChangePhaseRequest { r#move: wanted.into(), validate_only: false, user_id: "ann".to_owned() };
-        let mut stream = self.partitions().change_phase(request).await.map_err(Refusal::from)?.into_inner();
+        let stream = self.partitions().change_phase(request).await.map_err(Refusal::from)?.into_inner();
         let mut phases = Vec::new();
-        while let Some(message) = stream.message().await.map_err(Refusal::from)? {
+        for message in messages(stream).await.map_err(Refusal::from)? {
             if let Some(PhaseReport::Change(change)) = message.report {
                 assert_eq!(change.changed_by, "ann");
                 phases.push(

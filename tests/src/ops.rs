@@ -2,10 +2,13 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use partita_proof::within;
 use partita_server::{Probes, serve_ops};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::server::CALL_LIMIT;
 
 /// The port of probes and metrics of a server in this process.
 pub struct Ops {
@@ -25,6 +28,10 @@ impl Ops {
 
     /// The status and the body of a page.
     pub async fn get(&self, path: &str) -> (u16, String) {
+        within(CALL_LIMIT, format!("an answer to {path}"), self.fetch(path)).await.unwrap()
+    }
+
+    async fn fetch(&self, path: &str) -> (u16, String) {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
         connection.write_all(request.as_bytes()).await.unwrap();

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use partita_cluster::{Cluster, ClusterOptions, DATABASE, Search};
+use partita_proof::connect;
 use partita_store::{DatabaseUrl, schema};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::runtime::{Builder, Handle};
 
 /// Names a PostgreSQL to use instead of a private one.
@@ -21,6 +23,8 @@ const BIN_VARIABLE: &str = "PARTITA_POSTGRES_BIN";
 /// Where downloads go as root: PostgreSQL then runs as another user, whom root's home is closed to.
 const DOWNLOADS_OF_ROOT: &str = "/var/cache/partita/postgresql";
 
+/// What getting, booting and migrating it may take; a download is part of it.
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 /// A test holds up to about 30 connections, and there are as many tests at once as processors.
 const CONNECTIONS_MAX: &str = "500";
 
@@ -98,7 +102,7 @@ impl Postgres {
 
     /// Whether it can sort by language, as most installations do and ours does not.
     pub(crate) async fn knows_languages(&self) -> sqlx::Result<bool> {
-        let mut connection = PgConnection::connect(&self.admin_url).await?;
+        let mut connection = connect(&self.admin_url).await?;
         sqlx::query_scalar(
             "SELECT current_setting('server_version_num')::int >= 150000 \
              AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')",
@@ -128,7 +132,7 @@ impl Postgres {
 
     /// Runs statements from outside of the database that they are about.
     pub(crate) async fn run(&self, statement: String) -> sqlx::Result<()> {
-        let mut connection = PgConnection::connect(&self.admin_url).await?;
+        let mut connection = connect(&self.admin_url).await?;
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         connection.close().await
     }
@@ -150,7 +154,7 @@ fn start() -> Result<Postgres, String> {
         Err(error) => drop(ready.send(Err(error.to_string()))),
     };
     thread::Builder::new().name("postgres".to_owned()).spawn(serve).map_err(|error| error.to_string())?;
-    wait.recv().map_err(|_| "the thread that boots it panicked".to_owned())?
+    wait.recv_timeout(BOOT_LIMIT).unwrap_or_else(|error| Err(format!("it is not booted: {error}")))
 }
 
 /// Boots, tells, and holds the cluster until the process ends; its watchdog then ends it, also after `kill -9`.

@@ -3,7 +3,7 @@ use partita_proto::v1::{Direction, ReadStreamRequest, ReadStreamResponse, Record
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::{Refusal, TestServer};
+use crate::{Refusal, TestServer, messages};
 
 /// A read in the making: the whole stream, forwards, until something else is said.
 #[derive(Debug, Clone)]
@@ -82,12 +82,7 @@ impl ReadCall {
     /// # Errors
     /// What the service answers, at once or in the middle.
     pub async fn messages(mut self) -> Result<Vec<ReadStreamResponse>, Status> {
-        let mut stream = self.client.read_stream(self.request).await?.into_inner();
-        let mut messages = Vec::new();
-        while let Some(message) = stream.message().await? {
-            messages.push(message);
-        }
-        Ok(messages)
+        messages(self.client.read_stream(self.request).await?.into_inner()).await
     }
 
     /// Sends it, and must be answered to the end.

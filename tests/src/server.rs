@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use partita_proof::within;
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_server::{ServeError, ServerConfig, serve};
@@ -12,6 +13,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::TestDatabase;
 use crate::ops::recorder;
+
+/// How long a call may take to be answered, the end of a service, and whatever else happens in one go.
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(120);
 
 /// A service in this process on a free port, with a store of its own: as far as the database can tell, a process of
 /// its own. Several may serve one database. Dropped, it stops serving; [`stop`](Self::stop) waits for the end.
@@ -64,7 +68,8 @@ impl TestServer {
             ServerConfig { ping_interval: Duration::from_millis(200), ..Default::default() };
         change_server(&mut server_config);
         let served = serve(listener, store.clone(), server_config, shutdown.clone());
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint.timeout(CALL_LIMIT).connect_lazy();
         Self { store, address, channel, shutdown: shutdown.drop_guard(), serving: tokio::spawn(served) }
     }
 
@@ -99,7 +104,7 @@ impl TestServer {
     pub async fn stop(self) {
         let Self { store, shutdown, serving, address: _, channel: _ } = self;
         drop(shutdown);
-        serving.await.unwrap().unwrap();
-        store.close().await;
+        within(CALL_LIMIT, "the end of a service", serving).await.unwrap().unwrap().unwrap();
+        within(CALL_LIMIT, "the end of its connections", store.close()).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use partita_proto::v1::chain_finding::{Fault, Table};
 use partita_proto::v1::verify_chain_response::Report;
 use partita_proto::v1::{ChainFinding, ChainProgress, ChainSummary, VerifyChainRequest};
 
-use crate::{TestDatabase, TestServer};
+use crate::{TestDatabase, TestServer, messages};
 
 /// A verification that came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +40,9 @@ impl TestServer {
     /// Verifies a tenant, or all for the empty name.
     pub async fn verify(&self, tenant: &str) -> Verification {
         let request = VerifyChainRequest { tenant_id: tenant.to_owned() };
-        let mut stream = self.partitions().verify_chain(request).await.unwrap().into_inner();
+        let stream = self.partitions().verify_chain(request).await.unwrap().into_inner();
         let (mut findings, mut tenants, mut summary) = (Vec::new(), Vec::new(), None);
-        while let Some(message) = stream.message().await.unwrap() {
+        for message in messages(stream).await.unwrap() {
             assert!(summary.is_none(), "a message after the summary");
             match message.report {
                 Some(Report::Finding(finding)) => findings.push(finding),

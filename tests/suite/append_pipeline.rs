@@ -9,7 +9,7 @@ use partita_proto::v1::{
     AppendFailure, AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, ErrorReason,
 };
 use partita_tests::{
-    Refusal, Setting, TestDatabase, TestServer, any, eventually, exact, in_every_phase, no_stream,
+    Refusal, Setting, TestDatabase, TestServer, any, eventually, exact, in_every_phase, messages, no_stream,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -64,13 +64,10 @@ impl Pipeline {
 
     /// Closes the sending side, and takes what is still answered; the call must end well.
     async fn finish(self) -> Vec<(u64, Answer)> {
-        let Self { requests, mut answers } = self;
+        let Self { requests, answers } = self;
         drop(requests);
-        let mut rest = Vec::new();
-        while let Some(answer) = answers.message().await.unwrap() {
-            rest.push((answer.sequence, answer.result.unwrap()));
-        }
-        rest
+        let rest = messages(answers).await.unwrap().into_iter();
+        rest.map(|answer| (answer.sequence, answer.result.unwrap())).collect()
     }
 }
 

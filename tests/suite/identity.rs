@@ -11,7 +11,7 @@ use partita_proto::v1::{
     RestorePartitionRequest, SetLegalHoldRequest, SetRetentionRequest, StreamAppend, VerifyChainRequest,
 };
 use partita_server::auth::{AuthConfig, KeyLocation};
-use partita_tests::{Issuer, Refusal, TestDatabase, TestServer};
+use partita_tests::{Issuer, Refusal, TestDatabase, TestServer, messages};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -96,9 +96,9 @@ async fn a_foreign_append_in_a_pipeline_is_denied_and_its_neighbours_are_recorde
     });
     let requests: Vec<_> = requests.collect();
     let call = with(&issuer.token(&["acme"], &[]), iter(requests));
-    let mut answers = server.events().append_pipeline(call).await.unwrap().into_inner();
+    let answers = server.events().append_pipeline(call).await.unwrap().into_inner();
     let (mut recorded, mut denied) = (Vec::new(), Vec::new());
-    while let Some(answer) = answers.message().await.unwrap() {
+    for answer in messages(answers).await.unwrap() {
         match answer.result.unwrap() {
             Answer::Appended(_) => recorded.push(answer.sequence),
             Answer::Failure(failure) => {

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 /// Names the database to the process that is killed.
 const URL_VARIABLE: &str = "PARTITA_TEST_MAINTAINER_URL";
 const GRACE_VARIABLE: &str = "PARTITA_TEST_MAINTAINER_GRACE_DAYS";
+/// Longer than any test takes.
+const LIFETIME_MAX: Duration = Duration::from_secs(300);
 
 /// The sessions of maintenance that wait for somebody.
 const WAITING: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
@@ -41,7 +43,8 @@ impl Maintainer {
             .env(URL_VARIABLE, database.connection_string())
             .env(GRACE_VARIABLE, grace_days.to_string())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            // It says nothing unless it fails.
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         Self(child)
@@ -79,7 +82,8 @@ async fn maintainer() {
     config.maintenance.interval = Duration::from_millis(50);
     config.maintenance.grace_days = env::var(GRACE_VARIABLE).unwrap().parse().unwrap();
     let store = Store::connect(config).await.unwrap();
-    store.run_maintenance(&CancellationToken::new()).await;
+    // Should the one that is to kill it be killed itself.
+    tokio::time::timeout(LIFETIME_MAX, store.run_maintenance(&CancellationToken::new())).await.ok();
 }
 
 /// A tenant with an event in each of the last five months, kept for ever until now, and a second tenant.

@@ -5,13 +5,13 @@ use partita_proto::v1::partition::State;
 use partita_proto::v1::partition_finding::Kind;
 use partita_proto::v1::{CheckPartitionsRequest, ListPartitionsRequest, PartitionFinding};
 use partita_store::StoreConfig;
-use partita_tests::{Refusal, TestDatabase, TestServer, at, month, months};
+use partita_tests::{Refusal, TestDatabase, TestServer, at, messages, month, months};
 
 async fn check(server: &TestServer, tenant: &str, months_ahead: Option<i32>) -> Vec<PartitionFinding> {
     let request = CheckPartitionsRequest { tenant_id: tenant.to_owned(), months_ahead };
-    let mut stream = server.partitions().check_partitions(request).await.unwrap().into_inner();
+    let stream = server.partitions().check_partitions(request).await.unwrap().into_inner();
     let (mut findings, mut summary) = (Vec::new(), None);
-    while let Some(message) = stream.message().await.unwrap() {
+    for message in messages(stream).await.unwrap() {
         assert!(summary.is_none(), "a message after the summary");
         match message.report {
             Some(Report::Finding(finding)) => findings.push(finding),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use partita_proto::v1::EventResult;
-use partita_tests::{PhaseChange, Refusal, Setting, TestDatabase, TestServer, any, eventually, standing_at};
+use partita_tests::{
+    PhaseChange, Refusal, Setting, TestDatabase, TestServer, any, eventually, messages, standing_at,
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -306,7 +308,7 @@ async fn a_read_that_began_before_a_change_ends_as_it_began() {
         server.append("acme", "order", "1").event("Later").ok().await;
         let mut versions: Vec<_> = first.events.iter().map(|event| event.version).collect();
         let mut state = None;
-        while let Some(message) = stream.message().await.unwrap() {
+        for message in messages(stream).await.unwrap() {
             versions.extend(message.events.iter().map(|event| event.version));
             state = message.stream_state.or(state);
         }

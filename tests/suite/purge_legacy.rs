@@ -4,7 +4,7 @@ use partita_proto::v1::chain_finding::{Fault, Table};
 use partita_proto::v1::purge_legacy_response::Report;
 use partita_proto::v1::{PurgeLegacyRequest, PurgeProgress, PurgeSummary};
 use partita_store::StoreConfig;
-use partita_tests::{Refusal, TestDatabase, TestServer, exact, month, months};
+use partita_tests::{Refusal, TestDatabase, TestServer, exact, messages, month, months};
 
 /// A tenant with two streams of an event in each of the last seven months, of which the older one ended three months ago.
 async fn two_streams(database: &TestDatabase, grace_days: u32) -> TestServer {
@@ -40,8 +40,8 @@ async fn purge(
     };
     change(&mut request);
     let stream = server.partitions().purge_legacy(request).await.map_err(Refusal::from)?;
-    let (mut stream, mut reports, mut summary) = (stream.into_inner(), Vec::new(), None);
-    while let Some(message) = stream.message().await.map_err(Refusal::from)? {
+    let (mut reports, mut summary) = (Vec::new(), None);
+    for message in messages(stream.into_inner()).await.map_err(Refusal::from)? {
         match message.report {
             Some(Report::Progress(progress)) => reports.push(progress),
             Some(Report::Summary(last)) => summary = Some(last),

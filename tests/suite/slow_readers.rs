@@ -2,7 +2,7 @@
 
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::{ReadStreamRequest, ReadStreamResponse};
-use partita_tests::{TestDatabase, TestServer, any};
+use partita_tests::{TestDatabase, TestServer, any, messages};
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
@@ -69,9 +69,9 @@ async fn five_hundred_readers_who_take_nothing_hold_little_memory_and_no_connect
     assert!(grown < READERS * READER_BYTES_MAX, "{} MiB", grown / 1024 / 1024);
 
     // A reader who wakes up finds all of it.
-    let mut reader = readers.pop().unwrap();
+    let reader = readers.pop().unwrap();
     let mut left = 0;
-    while let Some(message) = reader.message().await.unwrap() {
+    for message in messages(reader).await.unwrap() {
         left += message.events.len();
     }
     assert_eq!(left, EVENTS);

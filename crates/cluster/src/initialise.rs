@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -65,6 +66,9 @@ fn remove_unfinished(root: &Path) -> Result<(), ClusterError> {
     Ok(())
 }
 
+/// What one of PostgreSQL's programs may take to make a data folder, on a slow disk.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// One data folder in the making.
 struct Maker<'a> {
     installation: &'a Installation,
@@ -119,7 +123,13 @@ async fn run(mut command: Command, input: &str) -> std::io::Result<(ExitStatus, 
         // A program that ends before it reads tells more by its output.
         tracing::debug!(error = %error, "input not read");
     }
-    let output = child.wait_with_output().await?;
+    let late = |_| {
+        std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!("it does not end within {} s", LIMIT.as_secs()),
+        )
+    };
+    let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.map_err(late)??;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status, String::from_utf8_lossy(&said).into_owned()))
 }

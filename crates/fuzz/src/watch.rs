@@ -1,3 +1,4 @@
+use std::io::{self, Write as _};
 use std::process;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -23,11 +24,9 @@ impl Watch {
                     Ok(_) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {
-                        eprintln!(
-                            "no answer within {} s: {:?}",
-                            LIMIT.as_secs(),
-                            String::from_utf8_lossy(&input)
-                        );
+                        let (limit, input) = (LIMIT.as_secs(), String::from_utf8_lossy(&input));
+                        // What is printed in the usual way is kept for the end of the test, which does not come.
+                        writeln!(io::stderr(), "no answer within {limit} s: {input:?}").ok();
                         process::abort();
                     }
                 }

@@ -1,5 +1,7 @@
 //! What a service says of the hash chains.
 
+use std::time::Duration;
+
 use partita_model::{StreamId, TenantId};
 use partita_proto::v1::chain_finding::{Fault, Table};
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
@@ -10,7 +12,11 @@ use tonic::transport::Channel;
 
 use crate::checker::Tables;
 use crate::history::StreamKey;
+use crate::limit::within;
 use crate::violation::{Kind, Violation};
+
+/// How long a verification may take.
+const VERIFY_LIMIT: Duration = Duration::from_secs(600);
 
 /// A verification in numbers, and what it found.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +36,13 @@ pub struct ChainReport {
 /// known from the positions that were acknowledged.
 ///
 /// # Errors
-/// What the service answers; also when its report was cut short.
+/// What the service answers; also when its report was cut short, or did not come to its end within ten minutes.
 pub async fn verify_chains(service: Channel, tables: Tables) -> Result<ChainReport, Status> {
+    let verified = within(VERIFY_LIMIT, "the report of the verification", verify(service, tables)).await;
+    verified.map_err(|late| Status::deadline_exceeded(late.to_string()))?
+}
+
+async fn verify(service: Channel, tables: Tables) -> Result<ChainReport, Status> {
     let mut client = PartitionAdminServiceClient::new(service);
     let request = VerifyChainRequest { tenant_id: String::new() };
     let mut stream = client.verify_chain(request).await?.into_inner();

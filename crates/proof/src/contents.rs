@@ -1,12 +1,17 @@
 //! What the tables hold, read at once when nobody writes any more.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use partita_model::{StreamId, TenantId, Timestamp, Uuid, Version};
 use sqlx::{Connection as _, FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use crate::history::StreamKey;
+use crate::session::in_time;
+
+/// How long the reading of everything may take, and the looking up of all floors.
+const READ_LIMIT: Duration = Duration::from_secs(300);
 
 /// All that is stored, in memory: about 1 KiB an event.
 #[derive(Debug, Clone, Default)]
@@ -61,9 +66,16 @@ impl Contents {
     /// Reads everything in one snapshot.
     ///
     /// # Errors
-    /// What the database answers; [`sqlx::Error::Decode`] for a tenant that no service could have written.
+    /// What the database answers, or that it does not within five minutes; [`sqlx::Error::Decode`] for a tenant that no
+    /// service could have written.
     pub async fn read(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        in_time(READ_LIMIT, "all that is stored", Self::read_patiently(connection)).await
+    }
+
+    async fn read_patiently(connection: &mut PgConnection) -> sqlx::Result<Self> {
         let mut snapshot = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        // The session may be one whose statements are to be short.
+        sqlx::query("SET LOCAL statement_timeout = '300s'").execute(&mut *snapshot).await?;
         let legacy: Vec<EventRow> =
             sqlx::query_as(include_str!("../sql/list_legacy.sql")).fetch_all(&mut *snapshot).await?;
         let partitioned: Vec<EventRow> =
@@ -90,8 +102,9 @@ impl Contents {
 
 /// The floors of the tenants that have one.
 pub(crate) async fn list_floors(connection: &mut PgConnection) -> sqlx::Result<Vec<(TenantId, Timestamp)>> {
-    let tenants: Vec<TenantRow> =
-        sqlx::query_as(include_str!("../sql/list_tenants.sql")).fetch_all(connection).await?;
+    let tenants =
+        sqlx::query_as::<_, TenantRow>(include_str!("../sql/list_tenants.sql")).fetch_all(connection);
+    let tenants = in_time(READ_LIMIT, "the floors", tenants).await?;
     let floors = tenants.into_iter().map(|row| {
         let (tenant, state) = row.parse()?;
         Ok(state.floor.map(|floor| (tenant, floor)))

@@ -1,16 +1,23 @@
 //! A program that knows nothing of Partita, and writes straight into the legacy table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use partita_model::{ExpectedVersion, StreamId, TenantId, Timestamp, Uuid, Version};
 use rand::RngExt as _;
 use sqlx::postgres::PgSeverity;
-use sqlx::{Connection as _, FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{AppendAnswer, AppendDeed, Call, Deed, Part, Place, Refused, SentEvent};
+use crate::session::{in_time, open, session_options};
 use crate::workload::{Caller, Drafts, WorkloadOptions, any_tenant, pause, shared_stream};
+
+/// When PostgreSQL gives up by itself; later settings of an option win.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "8s"), ("lock_timeout", "4s")];
+/// How long an answer is waited for: a stopped session gives none, and a commit that waits for a standby is no statement.
+const ANSWER_LIMIT: Duration = Duration::from_secs(12);
 
 /// Inserts into the streams that the others share, each event after the last that it sees, and into no other table.
 #[derive(Debug, Clone)]
@@ -45,7 +52,7 @@ impl ForeignWriter {
             }
             let open = match connection.take() {
                 Some(open) => Some(open),
-                None => PgConnection::connect(&self.database_url).await.ok(),
+                None => self.connect().await.ok(),
             };
             let (Some(mut open), Some(tenant)) = (open, any_tenant(&mut caller.dice, &options)) else {
                 continue;
@@ -61,6 +68,10 @@ impl ForeignWriter {
         }
         caller.calls
     }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        open(&session_options(&self.database_url)?.options(LIMITS)).await
+    }
 }
 
 async fn last_version(
@@ -68,12 +79,12 @@ async fn last_version(
     tenant: &TenantId,
     stream: &StreamId,
 ) -> sqlx::Result<Version> {
-    let last: Option<i32> = sqlx::query_scalar(include_str!("../sql/find_last_version.sql"))
+    let last = sqlx::query_scalar::<_, Option<i32>>(include_str!("../sql/find_last_version.sql"))
         .bind(tenant.as_str())
         .bind(stream.aggregate_type())
         .bind(stream.aggregate_id())
-        .fetch_one(connection)
-        .await?;
+        .fetch_one(connection);
+    let last = in_time(ANSWER_LIMIT, "the last version", last).await?;
     Ok(Version::new(last.unwrap_or_default()))
 }
 
@@ -114,7 +125,7 @@ async fn insert(
     version: i32,
     request_id: &str,
 ) -> sqlx::Result<Inserted> {
-    sqlx::query_as(include_str!("../sql/insert_foreign.sql"))
+    let inserted = sqlx::query_as(include_str!("../sql/insert_foreign.sql"))
         .bind(event_id)
         .bind(&event.event_type)
         .bind(stream.aggregate_type())
@@ -126,11 +137,12 @@ async fn insert(
         .bind(request_id)
         .bind(format!("foreign-{}", event.mark))
         .bind(event.event_timestamp.map(Timestamp::to_datetime))
-        .fetch_one(connection)
-        .await
+        .fetch_one(connection);
+    in_time(ANSWER_LIMIT, "an insert", inserted).await
 }
 
-/// An error that PostgreSQL reports for the statement has rolled it back; a session that ended has not, for certain.
+/// An error that PostgreSQL reports for the statement has rolled it back; a session that ended, or said nothing in time, has
+/// not, for certain.
 fn judge(error: &sqlx::Error) -> (AppendAnswer, bool) {
     let reported = error
         .as_database_error()

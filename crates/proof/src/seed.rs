@@ -8,6 +8,7 @@ use sqlx::{Connection as _, PgConnection};
 use time::{Duration, OffsetDateTime};
 
 use crate::history::{AppendAnswer, AppendDeed, Call, Deed, History, MomentClock, Part, Place};
+use crate::session::connect;
 use crate::workload::{Dice, Drafts, WorkloadOptions, shared_streams};
 
 /// How old the youngest event is, so that whatever the load appends by the clock comes after it.
@@ -28,7 +29,7 @@ impl Seed {
     /// # Errors
     /// What the database answers.
     pub async fn write(self, database_url: &str, options: &WorkloadOptions) -> sqlx::Result<History> {
-        let mut connection = PgConnection::connect(database_url).await?;
+        let mut connection = connect(database_url).await?;
         // The first number that no worker of the load has, and the foreign program neither.
         let worker = options.writers + options.readers + 1;
         let (mut drafts, clock) = (Drafts::new(worker, options), MomentClock::default());

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use partita_cluster::Cluster;
-use partita_proof::{Contents, Kind, Violation, check, verify_chains};
+use partita_proof::{Contents, Kind, Violation, check, verify_chains, within};
 use rand::SeedableRng as _;
 
 use crate::fault::Fault;
 use crate::plan::{Dice, RoundPlan};
 use crate::stage::{Cleared, House, SETTLE_LIMIT, Stage, run as run_statement};
 
+/// How long any step of a round may take, whatever it waits for by itself: setting the stage, a fault, the checks.
+const STEP_LIMIT: Duration = Duration::from_secs(300);
 /// What a panic leaves in a log.
 const PANIC_MARK: &str = "panicked at";
 
@@ -46,16 +48,19 @@ pub(crate) async fn play(
         return Ok(report);
     }
     let mut dice = Dice::seed_from_u64(plan.seed);
-    let mut stage = Stage::set(house, cluster, plan).await?;
+    let set = Stage::set(house, cluster, plan);
+    let mut stage = within(STEP_LIMIT, "a fleet and its load", set).await??;
     stage.goes_on().await?;
     for fault in &plan.faults {
         let begun = Instant::now();
-        fault.inject(&mut stage, &mut dice).await?;
+        let injected = fault.inject(&mut stage, &mut dice);
+        within(STEP_LIMIT, format!("the end of {}", fault.name()), injected).await??;
         stage.goes_on().await?;
         report.injected.push((*fault, begun.elapsed()));
     }
-    let cleared = stage.clear().await?;
-    judge(&mut report, plan, cleared, cluster).await?;
+    let cleared = within(STEP_LIMIT, "the end of the load and of the fleet", stage.clear()).await??;
+    let judged = judge(&mut report, plan, cleared, cluster);
+    within(STEP_LIMIT, "the checks", judged).await??;
     Ok(report)
 }
 

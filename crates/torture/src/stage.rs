@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use partita_cluster::{Cluster, HOST, SUPERUSER};
 use partita_faults::Proxy;
 use partita_proof::process::{Service, ServiceOptions, Watchdog};
-use partita_proof::{ForeignWriter, History, Tables, Workload, WorkloadOptions};
+use partita_proof::{ForeignWriter, History, Tables, Workload, WorkloadOptions, connect};
 use partita_store::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -121,7 +121,7 @@ impl<'c> Stage<'c> {
 
     /// A session of an administrator, past the proxies.
     pub(crate) async fn connect(&self) -> anyhow::Result<PgConnection> {
-        Ok(PgConnection::connect(&self.cluster.url(&self.database)).await?)
+        Ok(connect(&self.cluster.url(&self.database)).await?)
     }
 
     /// The same database for what moves data.
@@ -192,7 +192,7 @@ impl<'c> Stage<'c> {
             service.terminate(SETTLE_LIMIT).await?;
         }
         let url = self.cluster.url(&self.database);
-        let mut session = PgConnection::connect(&url).await?;
+        let mut session = connect(&url).await?;
         nobody_left(&mut session).await?;
         let service = self.services.into_iter().find(|service| service.options().partitions_v1);
         let service = service.context("a fleet has a service with the flag")?;
@@ -252,7 +252,7 @@ async fn nobody_left(session: &mut PgConnection) -> anyhow::Result<()> {
 
 /// Runs a statement from outside of the rounds' databases.
 pub(crate) async fn run(cluster: &Cluster, statement: String) -> anyhow::Result<()> {
-    let mut session = PgConnection::connect(&cluster.url(partita_cluster::DATABASE)).await?;
+    let mut session = connect(&cluster.url(partita_cluster::DATABASE)).await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut session).await?;
     Ok(session.close().await?)
 }
@@ -276,9 +276,6 @@ fn service_options(
         ("ops.listen".to_owned(), "off".to_owned()),
         ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
         ("drain_timeout_seconds".to_owned(), "5".to_owned()),
-        ("shutdown_notice_seconds".to_owned(), "0".to_owned()),
-        // All of them are on one machine.
-        ("ops.listen".to_owned(), "off".to_owned()),
         ("maintenance.interval_seconds".to_owned(), "10".to_owned()),
         ("maintenance.grace_days".to_owned(), "0".to_owned()),
     ];

@@ -6,17 +6,18 @@ use std::path::Path;
 
 use partita_cluster::{Cluster, ClusterError, ClusterOptions};
 
-use crate::support::{answers, gone, installation, open_folder, query};
+use crate::support::{answers, gone, installation, open_folder, psql, query};
 
 #[tokio::test]
 async fn a_temporary_cluster_answers_and_leaves_nothing() {
     let cluster = Cluster::start(installation(), ClusterOptions::temporary()).await.unwrap();
     let (port, pid, folder) = (cluster.port(), cluster.pid().unwrap(), cluster.folder().to_path_buf());
     assert!(answers(port).await);
-    assert_eq!(query(&cluster, "SHOW fsync"), "off");
-    assert_eq!(query(&cluster, "SHOW synchronous_commit"), "on");
+    assert_eq!(query(&cluster, "SHOW fsync").await, "off");
+    assert_eq!(query(&cluster, "SHOW synchronous_commit").await, "on");
     assert_eq!(
-        query(&cluster, "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'partita'"),
+        query(&cluster, "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'partita'")
+            .await,
         "UTF8"
     );
 
@@ -32,8 +33,8 @@ async fn a_folder_is_resumed_with_its_data_and_its_password() {
     let home = parent.path().join("cluster");
     let options = ClusterOptions::at(&home, "--data-dir");
     let cluster = Cluster::start(installation(), options.clone()).await.unwrap();
-    query(&cluster, "CREATE TABLE kept AS SELECT 42 AS n");
-    assert_eq!(query(&cluster, "SHOW fsync"), "on");
+    query(&cluster, "CREATE TABLE kept AS SELECT 42 AS n").await;
+    assert_eq!(query(&cluster, "SHOW fsync").await, "on");
     let password = cluster.password().to_owned();
     let mode = fs::metadata(home.join("password")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -41,7 +42,7 @@ async fn a_folder_is_resumed_with_its_data_and_its_password() {
 
     let cluster = Cluster::start(installation(), options).await.unwrap();
     assert_eq!(cluster.password(), password);
-    assert_eq!(query(&cluster, "SELECT n FROM kept"), "42");
+    assert_eq!(query(&cluster, "SELECT n FROM kept").await, "42");
     cluster.stop().await;
     assert!(home.join("pgdata/PG_VERSION").exists());
 }
@@ -50,8 +51,7 @@ async fn a_folder_is_resumed_with_its_data_and_its_password() {
 async fn a_password_is_asked_for() {
     let cluster = Cluster::start(installation(), ClusterOptions::temporary()).await.unwrap();
     let url = format!("postgres://partita:wrong@127.0.0.1:{}/partita", cluster.port());
-    let psql = installation().program("psql");
-    let refused = std::process::Command::new(psql).args(["-Xw", &url, "-c", "SELECT 1"]).output().unwrap();
+    let refused = psql(&["-Xw", &url, "-c", "SELECT 1"]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password authentication failed"));
     cluster.stop().await;
 }
@@ -62,7 +62,7 @@ async fn a_killed_server_is_restarted_with_its_commits_on_its_port() {
     options.settings.push(("max_connections".to_owned(), "20".to_owned()));
     let mut cluster = Cluster::start(installation(), options).await.unwrap();
     let port = cluster.port();
-    query(&cluster, "CREATE TABLE kept AS SELECT 42 AS n");
+    query(&cluster, "CREATE TABLE kept AS SELECT 42 AS n").await;
 
     cluster.kill().await;
     assert_eq!(cluster.pid(), None);
@@ -70,13 +70,13 @@ async fn a_killed_server_is_restarted_with_its_commits_on_its_port() {
 
     cluster.restart().await.unwrap();
     assert_eq!(cluster.port(), port);
-    assert_eq!(query(&cluster, "SELECT n FROM kept"), "42");
-    assert_eq!(query(&cluster, "SHOW max_connections"), "20");
+    assert_eq!(query(&cluster, "SELECT n FROM kept").await, "42");
+    assert_eq!(query(&cluster, "SHOW max_connections").await, "20");
 
     let first = cluster.pid();
     cluster.restart().await.unwrap();
     assert_ne!(cluster.pid(), first);
-    assert_eq!(query(&cluster, "SELECT n FROM kept"), "42");
+    assert_eq!(query(&cluster, "SELECT n FROM kept").await, "42");
     cluster.stop().await;
 }
 

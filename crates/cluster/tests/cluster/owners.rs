@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use partita_cluster::{Cluster, ClusterError, ClusterOptions};
 
@@ -13,6 +14,8 @@ use crate::support::{answers, eventually, gone, installation, open_folder};
 const REPORT: &str = "PARTITA_CLUSTER_TEST_REPORT";
 /// Names the folder of its cluster; a temporary one if unset.
 const HOME: &str = "PARTITA_CLUSTER_TEST_HOME";
+/// Longer than any test takes.
+const LIFETIME_MAX: Duration = Duration::from_secs(300);
 
 /// The second process of the tests below: starts a cluster and waits to be killed. Without a report to write it is
 /// no test at all.
@@ -28,7 +31,8 @@ async fn owner_that_waits_to_be_killed() {
     let aside = Path::new(&report).with_extension("part");
     fs::write(&aside, text).unwrap();
     fs::rename(&aside, &report).unwrap();
-    std::future::pending::<()>().await;
+    // Should the one that is to kill it be killed itself.
+    tokio::time::sleep(LIFETIME_MAX).await;
 }
 
 /// A cluster in another process.
@@ -64,6 +68,14 @@ impl Owner {
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Gone already, unless the test failed.
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
 }
 

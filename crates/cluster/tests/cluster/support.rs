@@ -1,7 +1,7 @@
 //! What the tests of the cluster share: finding PostgreSQL, talking to it, waiting with a bound.
 
 use std::env;
-use std::process::Command;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 use partita_cluster::{Cluster, DATABASE, Installation, Search};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// Longer than any shutdown, recovery or removal that is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -30,17 +32,23 @@ pub(crate) async fn answers(port: u16) -> bool {
         stream.write_all(&SSL_REQUEST).await?;
         stream.read_u8().await
     };
-    matches!(talk.await, Ok(b'N' | b'S'))
+    matches!(timeout(LIMIT, talk).await, Ok(Ok(b'N' | b'S')))
 }
 
 /// Runs a statement by `psql`, logged in by the cluster's URL; the bare result.
-pub(crate) fn query(cluster: &Cluster, statement: &str) -> String {
-    let psql = installation().program("psql");
+pub(crate) async fn query(cluster: &Cluster, statement: &str) -> String {
     let url = cluster.url(DATABASE);
-    let output =
-        Command::new(psql).args(["-XAtq", "-v", "ON_ERROR_STOP=1", &url, "-c", statement]).output().unwrap();
+    let output = psql(&["-XAtqw", "-v", "ON_ERROR_STOP=1", &url, "-c", statement]).await;
     assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Runs `psql` to its end, and fails after a bound.
+pub(crate) async fn psql(arguments: &[&str]) -> Output {
+    let mut command = Command::new(installation().program("psql"));
+    command.args(arguments).kill_on_drop(true);
+    let ended = timeout(LIMIT, command.output()).await;
+    ended.unwrap_or_else(|_| panic!("not within {} s: psql {arguments:?}", LIMIT.as_secs())).unwrap()
 }
 
 /// Waits until the condition holds, and fails after a bound.
