@@ -80,6 +80,9 @@ impl Writer {
             return self.tend_elders(tenant).await;
         }
         let shared = shared_stream(dice, &self.options);
+        if dice.random_bool(self.options.long_share) {
+            return self.append_long(tenant, shared).await;
+        }
         let few = dice.random_range(1..=4);
         match dice.random_range(0..100) {
             0..32 => self.append_to(tenant, shared, ExpectedVersion::Any, few).await,
@@ -102,10 +105,7 @@ impl Writer {
                 self.append_to(tenant, shared, far, few).await;
             }
             77..85 => self.append_to_several(tenant).await,
-            85..87 => {
-                let many = self.caller.dice.random_range(30..120);
-                self.append_to(tenant, shared, ExpectedVersion::Any, many).await;
-            }
+            85..87 => self.append_long(tenant, shared).await,
             87..91 => self.append_without_ids(tenant, shared).await,
             91..95 => self.repeat().await,
             95..98 => self.look_up().await,
@@ -131,6 +131,11 @@ impl Writer {
     ) {
         let part = self.drafts.part(&mut self.caller.dice, stream, expected, count, true);
         self.pursue(tenant, Arc::from([part])).await;
+    }
+
+    async fn append_long(&mut self, tenant: TenantId, stream: StreamId) {
+        let many = self.caller.dice.random_range(30..120);
+        self.append_to(tenant, stream, ExpectedVersion::Any, many).await;
     }
 
     /// Begins a stream with events of long ago, or goes on with one as if nothing had expired meanwhile.

@@ -1,7 +1,9 @@
 //! What callers do to their own calls.
 
+use partita_proof::within;
+
 use crate::plan::Dice;
-use crate::stage::Stage;
+use crate::stage::{POLL_INTERVAL, SETTLE_LIMIT, Stage};
 
 /// Lets callers cancel, or hurry, so many of a thousand calls.
 pub(super) async fn give_up(
@@ -14,4 +16,17 @@ pub(super) async fn give_up(
     stage.wait(dice, 1_500..2_500).await;
     stage.load.mood().calm();
     Ok(())
+}
+
+/// Lets more come than the services of the scene take, until some are turned away.
+pub(super) async fn overload(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+    let turned_away = || stage.load.counters().reasons().get("OVERLOADED").copied().unwrap_or_default();
+    let before = turned_away();
+    stage.wait(dice, 1_500..2_500).await;
+    let overloaded = async {
+        while turned_away() == before {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    Ok(within(SETTLE_LIMIT, "an append that meets a full queue", overloaded).await?)
 }

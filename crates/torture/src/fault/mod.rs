@@ -196,8 +196,9 @@ impl Fault {
             Self::LockTenant => database::lock_tenant(stage, dice).await,
             Self::Maintain => upkeep::maintain(stage).await,
             Self::Ddl => upkeep::change_schema(stage, dice).await,
+            Self::Narrow => callers::overload(stage, dice).await,
             // What is wrong here is the scene itself: it only has to last.
-            Self::Narrow | Self::Skew => {
+            Self::Skew => {
                 stage.wait(dice, 1_500..2_500).await;
                 Ok(())
             }
