@@ -111,8 +111,6 @@ impl<'c> Stage<'c> {
         }
         if plan.scene == Scene::Narrow {
             (options.writers, options.pause) = (200, Duration::ZERO);
-            // A queue has room for a thousand events at least.
-            options.long_share = 0.3;
         }
         let load = Workload::start(options, &channels, foreigner);
         let watchdog = Arc::clone(&house.watchdog);

@@ -44,8 +44,6 @@ pub struct WorkloadOptions {
     pub readers: u32,
     /// What a worker waits between two calls, on average; zero: not at all.
     pub pause: Duration,
-    /// The share of appends of 30 to 119 events, beside two of a hundred; 0 to 1.
-    pub long_share: f64,
     /// How far back in time events may lie, in months; 0: the database's clock decides nearly always.
     pub months_back: u32,
     /// How long a call may take.
@@ -68,7 +66,6 @@ impl WorkloadOptions {
             writers: 12,
             readers: 4,
             pause: Duration::from_millis(4),
-            long_share: 0.0,
             months_back: 0,
             deadline: Duration::from_secs(8),
             settle_limit: Duration::from_secs(30),

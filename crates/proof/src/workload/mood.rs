@@ -12,11 +12,12 @@ use super::Dice;
 /// Longest patience of a caller that gives up on purpose.
 const IMPATIENCE_MAX: Duration = Duration::from_millis(40);
 
-/// How many of the calls are given up, in thousandths, and whether the foreign program writes; changed while a load runs.
+/// How many of the calls are given up, in thousandths, how many appends are long, and whether the foreign program writes; changed while a load runs.
 #[derive(Debug, Default)]
 pub struct Mood {
     cancelled_per_mille: AtomicU32,
     hurried_per_mille: AtomicU32,
+    long_per_mille: AtomicU32,
     is_foreigner_silent: AtomicBool,
 }
 
@@ -38,9 +39,19 @@ impl Mood {
         self.hurried_per_mille.store(hurried_per_mille, Ordering::Relaxed);
     }
 
-    /// Lets nobody give up.
+    /// Lets so many of a thousand appends, beside the usual few, have 30 to 119 events.
+    pub fn lengthen(&self, long_per_mille: u32) {
+        self.long_per_mille.store(long_per_mille, Ordering::Relaxed);
+    }
+
+    /// Lets nobody give up, and appends be as usual.
     pub fn calm(&self) {
         self.set(0, 0);
+        self.lengthen(0);
+    }
+
+    pub(crate) fn is_long(&self, dice: &mut Dice) -> bool {
+        dice.random_range(0..1_000) < self.long_per_mille.load(Ordering::Relaxed)
     }
 
     /// Lets the foreign program write no more, or again. An event that it is writing is not cut short.

@@ -80,7 +80,7 @@ impl Writer {
             return self.tend_elders(tenant).await;
         }
         let shared = shared_stream(dice, &self.options);
-        if dice.random_bool(self.options.long_share) {
+        if self.caller.mood.is_long(dice) {
             return self.append_long(tenant, shared).await;
         }
         let few = dice.random_range(1..=4);

@@ -18,15 +18,18 @@ pub(super) async fn give_up(
     Ok(())
 }
 
-/// Lets more come than the services of the scene take, until some are turned away.
+/// Lets more come than the services of the scene take, until some are turned away: a queue has room for a thousand events.
 pub(super) async fn overload(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
     let turned_away = || stage.load.counters().reasons().get("OVERLOADED").copied().unwrap_or_default();
     let before = turned_away();
-    stage.wait(dice, 1_500..2_500).await;
+    stage.load.mood().lengthen(400);
     let overloaded = async {
         while turned_away() == before {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    Ok(within(SETTLE_LIMIT, "an append that meets a full queue", overloaded).await?)
+    let overloaded = within(SETTLE_LIMIT, "an append that meets a full queue", overloaded).await;
+    stage.wait(dice, 500..1_500).await;
+    stage.load.mood().calm();
+    Ok(overloaded?)
 }
