@@ -10,6 +10,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
 use sqlx::{AssertSqlSafe, Decode, PgConnection, Type};
 
 use crate::Setting;
+use crate::login::is_behind_row_security;
 use crate::postgres::{Postgres, postgres, private};
 use crate::watch::Watch;
 
@@ -29,6 +30,8 @@ pub struct TestDatabase {
     pool: PgPool,
     /// Roles that were made for it, and go with it.
     pub(crate) logins: Mutex<Vec<String>>,
+    /// Where services log in; none: where the tests do.
+    service_url: Option<String>,
     setting: Setting,
     _watch: Watch,
 }
@@ -36,7 +39,12 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A database with the whole schema.
     pub async fn new() -> Self {
-        Self::create(&format!("TEMPLATE \"{}\"", postgres().template())).await
+        let mut database = Self::create(&format!("TEMPLATE \"{}\"", postgres().template())).await;
+        if is_behind_row_security() {
+            database.execute("SELECT event_store_guard_legacy(true)").await;
+            database.service_url = Some(database.login_url("event_store_app").await);
+        }
+        database
     }
 
     /// A database with the whole schema, in a phase.
@@ -93,7 +101,7 @@ impl TestDatabase {
         let url = postgres.url(&name);
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(session_options(&url).unwrap());
         let (logins, setting, watch) = (Mutex::default(), Setting::Dual, Watch::start(url));
-        Self { postgres, name, pool, logins, setting, _watch: watch }
+        Self { postgres, name, pool, logins, service_url: None, setting, _watch: watch }
     }
 
     /// The phase that it was brought into.
@@ -106,6 +114,16 @@ impl TestDatabase {
         DatabaseUrl::parse(&self.postgres.url(&self.name)).unwrap()
     }
 
+    /// Where it is for services.
+    pub(crate) fn service_url(&self) -> DatabaseUrl {
+        self.service_url.as_ref().map_or_else(|| self.url(), |url| DatabaseUrl::parse(url).unwrap())
+    }
+
+    /// Whether services log in with the app's role alone, kept to the tenants that they name.
+    pub(crate) fn is_behind_row_security(&self) -> bool {
+        self.service_url.is_some()
+    }
+
     /// Where it is, for a process of its own.
     pub fn connection_string(&self) -> String {
         self.postgres.url(&self.name)
@@ -116,9 +134,10 @@ impl TestDatabase {
         self.postgres.url_as(&self.name, login, password)
     }
 
-    /// Where it is for those who reach its PostgreSQL at another address, without TLS.
+    /// Where it is for services that reach its PostgreSQL at another address, without TLS.
     pub fn url_through(&self, address: SocketAddr) -> DatabaseUrl {
-        DatabaseUrl::parse(&self.postgres.url_through(&self.name, address)).unwrap()
+        let url = self.service_url.clone().unwrap_or_else(|| self.connection_string());
+        DatabaseUrl::parse(&self.postgres.url_through(&url, address)).unwrap()
     }
 
     /// Host and port of its PostgreSQL.

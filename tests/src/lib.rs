@@ -10,7 +10,8 @@
 //! assert_eq!(refusal.reason, "VERSION_CONFLICT");
 //! ```
 //!
-//! What must hold in every phase is a function of a [`Setting`], made into six tests by [`in_every_phase`].
+//! What must hold in every phase is a function of a [`Setting`], made into six tests by [`in_every_phase`], and into three more
+//! with services behind row security.
 //!
 //! PostgreSQL is booted once a process, by the first test that asks, and ends with the process. To use another one,
 //! set `DATABASE_URL` to a superuser's; what a run leaves there is named `partita_test_*`. To choose the programs
@@ -62,6 +63,7 @@ pub use foreign::ForeignEvent;
 pub use hold::TenantHold;
 pub use instant::{at, month, months};
 pub use issuer::Issuer;
+pub use login::behind_row_security;
 pub use maintenance::Maintenance;
 pub use messages::messages;
 pub use migration::Workforce;

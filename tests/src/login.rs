@@ -6,13 +6,30 @@ use crate::TestDatabase;
 
 const PASSWORD: &str = "let-me-in";
 
+tokio::task_local! {
+    static BEHIND_ROW_SECURITY: ();
+}
+
+/// Runs a claim with services that have the app's role alone, on tables that all keep them to the tenants that they name.
+pub async fn behind_row_security(claim: impl Future<Output = ()>) {
+    BEHIND_ROW_SECURITY.scope((), claim).await;
+}
+
+pub(crate) fn is_behind_row_security() -> bool {
+    BEHIND_ROW_SECURITY.try_with(|()| ()).is_ok()
+}
+
 impl TestDatabase {
     /// A login that is a member of a group role and nothing else: where it connects to, and a session of it.
     pub async fn login(&self, role: &str) -> (DatabaseUrl, PgConnection) {
+        let url = self.login_url(role).await;
+        (DatabaseUrl::parse(&url).unwrap(), connect(&url).await.unwrap())
+    }
+
+    pub(crate) async fn login_url(&self, role: &str) -> String {
         let login = self.create_login(role).await;
         self.execute(format!("GRANT {role} TO \"{login}\"")).await;
-        let url = self.url_as(&login, PASSWORD);
-        (DatabaseUrl::parse(&url).unwrap(), connect(&url).await.unwrap())
+        self.url_as(&login, PASSWORD)
     }
 
     /// A login that owns the database and its schema `public`, and may not create roles.

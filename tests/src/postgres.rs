@@ -62,9 +62,9 @@ impl Postgres {
         format!("{server}/{database}{options}")
     }
 
-    /// The URL of one of its databases for those who reach it at another address, without TLS.
-    pub(crate) fn url_through(&self, database: &str, address: SocketAddr) -> String {
-        let url = self.url(database).replacen(self.authority(), &address.to_string(), 1);
+    /// The URL for those who reach it at another address, without TLS.
+    pub(crate) fn url_through(&self, url: &str, address: SocketAddr) -> String {
+        let url = url.replacen(self.authority(), &address.to_string(), 1);
         let separator = if url.contains('?') { '&' } else { '?' };
         format!("{url}{separator}sslmode=disable")
     }

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::{Direction, ReadStreamRequest, ReadStreamResponse, RecordedEvent, StreamState};
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use crate::{Refusal, TestServer, messages};
 
@@ -11,6 +13,7 @@ use crate::{Refusal, TestServer, messages};
 pub struct ReadCall {
     client: EventStoreServiceClient<Channel>,
     request: ReadStreamRequest,
+    limit: Option<Duration>,
 }
 
 /// A read that came to its end.
@@ -43,7 +46,7 @@ impl TestServer {
             aggregate_id: aggregate_id.to_owned(),
             ..ReadStreamRequest::default()
         };
-        ReadCall { client: self.events(), request }
+        ReadCall { client: self.events(), request, limit: None }
     }
 }
 
@@ -71,6 +74,12 @@ impl ReadCall {
         })
     }
 
+    /// Lets the service take no longer than this.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Changes the request as a whole.
     pub fn with(mut self, change: impl FnOnce(&mut ReadStreamRequest)) -> Self {
         change(&mut self.request);
@@ -82,7 +91,11 @@ impl ReadCall {
     /// # Errors
     /// What the service answers, at once or in the middle.
     pub async fn messages(mut self) -> Result<Vec<ReadStreamResponse>, Status> {
-        messages(self.client.read_stream(self.request).await?.into_inner()).await
+        let mut request = Request::new(self.request);
+        if let Some(limit) = self.limit {
+            request.set_timeout(limit);
+        }
+        messages(self.client.read_stream(request).await?.into_inner()).await
     }
 
     /// Sends it, and must be answered to the end.

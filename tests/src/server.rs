@@ -54,7 +54,7 @@ impl TestServer {
         change_server: impl FnOnce(&mut ServerConfig),
     ) -> Self {
         recorder();
-        let mut config = StoreConfig::new(database.url());
+        let mut config = StoreConfig::new(database.service_url());
         config.read_connections_max = 4;
         // What expires goes at once: tests of the grace period ask for one.
         config.maintenance.grace_days = 0;

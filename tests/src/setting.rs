@@ -52,7 +52,8 @@ impl Setting {
     }
 }
 
-/// Makes tests, one a phase, of functions that take a [`Setting`]: what they claim holds in every phase.
+/// Makes tests, one a phase, of functions that take a [`Setting`]: what they claim holds in every phase, and for services that
+/// row security keeps to the tenants that they name.
 #[macro_export]
 macro_rules! in_every_phase {
     ($($claim:ident),+ $(,)?) => { $(
@@ -89,6 +90,27 @@ macro_rules! in_every_phase {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn finalized() {
                 claim(Setting::Finalized).await;
+            }
+
+            mod behind_row_security {
+                use partita_tests::{Setting, behind_row_security};
+
+                use super::claim;
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn legacy() {
+                    behind_row_security(claim(Setting::Legacy)).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn dual() {
+                    behind_row_security(claim(Setting::Dual)).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn finalized() {
+                    behind_row_security(claim(Setting::Finalized)).await;
+                }
             }
         }
     )+ };

@@ -1,7 +1,9 @@
 //! Connections to the database that break where it hurts most: around a commit.
 
 use partita_proto::v1::AppendResponse;
-use partita_tests::{AppendCall, Cut, Proxy, Statement, TestDatabase, TestServer, exact, standing_at};
+use partita_tests::{
+    AppendCall, Cut, Proxy, Statement, TestDatabase, TestServer, behind_row_security, exact, standing_at,
+};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -80,6 +82,13 @@ async fn a_commit_whose_answer_was_lost_is_found_and_acknowledged() {
 #[tokio::test]
 async fn a_commit_that_did_not_arrive_is_run_again() {
     is_mended(Cut::Before).await;
+}
+
+/// Whoever looks an event up without naming its tenant finds none, and would run the commit a second time.
+#[tokio::test]
+async fn a_commit_in_doubt_is_looked_up_behind_row_security() {
+    behind_row_security(is_mended(Cut::After)).await;
+    behind_row_security(is_mended(Cut::Before)).await;
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn a_sound_database_passes_every_check_but_that_of_the_superuser() {
     let odd: Vec<_> =
         checks.iter().filter(|check| check.verdict != Verdict::Ok).map(|check| check.name).collect();
     assert_eq!(odd, ["durability", "role"], "{checks:#?}");
-    assert_eq!(checks.len(), 20);
+    assert_eq!(checks.len(), 21);
     assert!(checks.iter().all(|check| (check.verdict == Verdict::Ok) == check.fix.is_none()));
 }
 
@@ -58,7 +58,7 @@ async fn a_database_without_the_schema_is_told_the_command_and_asked_no_further(
         (checks[schema].verdict, checks[schema].fix.as_deref()),
         (Verdict::Fail, Some("partita migrate up"))
     );
-    assert_eq!(checks.len() - schema - 1, 10);
+    assert_eq!(checks.len() - schema - 1, 11);
     assert!(checks[schema + 1..].iter().all(|check| check.verdict == Verdict::Skip), "{checks:#?}");
 }
 

@@ -17,7 +17,7 @@ use clap::Args;
 use partita_migration::WorkerConfig;
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_server::{LimitConfig, Probes, ServerConfig};
-use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, StoreConfig};
+use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, RowSecurity, StoreConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::key::{Key, Shape};
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     /// Connections for everything but appends.
     pub(crate) read_connections_max: u32,
+    /// Whether the database is told whose rows a statement is about.
+    pub(crate) row_security: RowSecurity,
     /// Address of the gRPC server.
     pub(crate) listen: SocketAddr,
     /// `DB_PARTITIONS_V1`: whether both tables are written.
@@ -87,6 +89,7 @@ impl Default for Config {
         Self {
             database_url: None,
             read_connections_max: 8,
+            row_security: RowSecurity::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
             partitions_enabled: false,
             months_ahead: 2,
@@ -152,6 +155,11 @@ impl Config {
                 "database.read_connections_max",
                 1..=1_000,
                 defaults.read_connections_max,
+            ),
+            row_security: reader.choice(
+                "database.row_security",
+                &[("auto", RowSecurity::Auto), ("require", RowSecurity::Require), ("off", RowSecurity::Off)],
+                defaults.row_security,
             ),
             listen: reader.parsed("listen", "an address with a port, such as 0.0.0.0:50051", defaults.listen),
             partitions_enabled: reader.switch("partitions.enabled", defaults.partitions_enabled),
@@ -277,6 +285,7 @@ impl Config {
             tenants_max: self.tenants_max,
             new_tenants_per_minute: self.new_tenants_per_minute,
             read_connections_max: self.read_connections_max,
+            row_security: self.row_security,
             lanes: self.lanes,
             maintenance: self.maintenance,
             is_listed: true,

@@ -97,6 +97,9 @@ pub enum Refusal {
         /// One of them, and what is wrong with it.
         first: String,
     },
+    /// Row security keeps the login from tenants that are not named, and this is about all of them.
+    #[error("row security keeps this login from tenants that are not named, and this looks at all of them")]
+    RowSecurity,
     /// Nothing was ever found to repair.
     #[error("no difference is open that a command could repair")]
     NothingToRepair,
@@ -117,6 +120,7 @@ impl Refusal {
             Self::Mismatches { .. } => "MISMATCHES",
             Self::NotVerified { .. } => "NOT_VERIFIED",
             Self::Instances { .. } => "INSTANCES",
+            Self::RowSecurity => "ROW_SECURITY",
             Self::NothingToRepair => "NOTHING_TO_REPAIR",
         }
     }
@@ -144,6 +148,9 @@ impl Refusal {
             Self::NotVerified { .. } => "`partita migration verify`",
             Self::Instances { .. } => {
                 "restart it with DB_PARTITIONS_V1=1 and this release, or wait half a minute where it is gone"
+            }
+            Self::RowSecurity => {
+                "use a login that is a member of event_store_maintenance or of the owner and not of event_store_app, or a process with one"
             }
             Self::NothingToRepair => "`partita migration mismatches` lists what is open",
         }

@@ -85,6 +85,8 @@ impl Worker {
             self.session = Some((orders.direction, connection));
             return Ok(Round::Idle);
         };
+        // For a login with the app's role this is all that there is: what counts rows must see those that it counts.
+        sqlx::query_file!("sql/session/name_tenant.sql", unit.tenant).fetch_one(&mut connection).await?;
         self.work(&mut connection, &mut unit, shutdown).await?;
         self.session = Some((unit.direction, connection));
         Ok(Round::Worked)
@@ -103,7 +105,9 @@ impl Worker {
         match copy_unit(connection, unit, size, shutdown).await {
             Ok(End::Finished) => {
                 if direction == Direction::Forward {
-                    sqlx::query_file!("sql/plan/mark_backfilled.sql", tenant).execute(&self.pool).await?;
+                    sqlx::query_file!("sql/plan/mark_backfilled.sql", tenant)
+                        .execute(&mut *connection)
+                        .await?;
                 }
                 tracing::info!(%tenant, %month, %direction, "unit finished");
             }

@@ -89,6 +89,10 @@ where
         request.extensions_mut().insert(deadline.clone());
         let answer = self.inner.call(request);
         Box::pin(async move {
+            // Timers have milliseconds: a call could be over before one that was due at once.
+            if Instant::now() >= at {
+                return Ok(deadline.missed().into_http());
+            }
             tokio::select! {
                 // An answer that is ready is the better one: it knows what was applied.
                 biased;
@@ -141,7 +145,7 @@ mod tests {
         }
     }
 
-    async fn overdue(append_handed_over: bool) -> Status {
+    async fn overdue(timeout: &str, append_handed_over: bool) -> Status {
         let never = tower::service_fn(move |request: Request<Body>| async move {
             let deadline = CallDeadline::of(request.extensions()).unwrap();
             if append_handed_over {
@@ -149,15 +153,21 @@ mod tests {
             }
             std::future::pending::<Result<Response<Body>, Infallible>>().await
         });
-        let request = Request::builder().header(TIMEOUT_HEADER, "1n").body(Body::empty()).unwrap();
+        let request = Request::builder().header(TIMEOUT_HEADER, timeout).body(Body::empty()).unwrap();
         let response = DeadlineLayer.layer(never).call(request).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }
 
     #[tokio::test]
     async fn an_overdue_call_says_what_its_caller_may_assume() {
-        for (handed_over, reason) in [(false, "DEADLINE_EXCEEDED"), (true, "OUTCOME_UNKNOWN")] {
-            let status = overdue(handed_over).await;
+        // A call that is overdue as it comes is not begun.
+        let cases = [
+            ("500m", false, "DEADLINE_EXCEEDED"),
+            ("500m", true, "OUTCOME_UNKNOWN"),
+            ("1n", true, "DEADLINE_EXCEEDED"),
+        ];
+        for (timeout, handed_over, reason) in cases {
+            let status = overdue(timeout, handed_over).await;
             assert_eq!(status.code(), Code::DeadlineExceeded);
             assert_eq!(status.get_details_error_info().unwrap().reason, reason);
         }

@@ -26,7 +26,7 @@ pub(crate) async fn read_stream(
     let span = Span::current();
     span.record("tenant", read.tenant.as_str());
 
-    let reader = store.read_stream(read).await.map_err(|error| refuse(&error))?;
+    let reader = store.read_stream(read, deadline).await.map_err(|error| refuse(&error))?;
     let answer = Answer { reader, deadline, page: VecDeque::new(), finished: false };
     // The span ends with the call's headers unless the messages carry it on.
     let messages = stream::try_unfold(answer, move |answer| answer.next().instrument(span.clone()));

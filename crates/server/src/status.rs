@@ -214,10 +214,10 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::Forbidden(Forbidding::Triggers(triggers)) => {
             because(ErrorReason::DatabaseForbids).with("triggers", &triggers.join(","))
         }
-        StoreError::Forbidden(Forbidding::Role | Forbidding::MissingIndex) => {
+        StoreError::Forbidden(Forbidding::Role | Forbidding::RowSecurity | Forbidding::MissingIndex) => {
             because(ErrorReason::DatabaseForbids)
         }
-        StoreError::DeadlineExceeded => because(ErrorReason::DeadlineExceeded),
+        StoreError::DeadlineExceeded | StoreError::ReadTimeout => because(ErrorReason::DeadlineExceeded),
         StoreError::ShuttingDown => because(ErrorReason::ShuttingDown),
         StoreError::OutcomeUnknown => because(ErrorReason::OutcomeUnknown),
         StoreError::Unavailable => because(ErrorReason::DatabaseUnavailable),

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::MaintenanceConfig;
+use crate::{MaintenanceConfig, RowSecurity};
 
 /// How to reach the database, parsed from a URL such as `postgres://user:password@host:5432/database`. Its
 /// printed form leaves out the password.
@@ -72,6 +72,8 @@ pub struct StoreConfig {
     pub new_tenants_per_minute: u32,
     /// Most connections for reads and for maintenance together, at least 1. Lanes have their own.
     pub read_connections_max: u32,
+    /// Whether the database is told whose rows a statement is about.
+    pub row_security: RowSecurity,
     /// How appends are gathered.
     pub lanes: LaneConfig,
     /// What is done for partitions without being asked for.
@@ -91,6 +93,7 @@ impl StoreConfig {
             tenants_max: 500,
             new_tenants_per_minute: 60,
             read_connections_max: 8,
+            row_security: RowSecurity::default(),
             lanes: LaneConfig::default(),
             maintenance: MaintenanceConfig::default(),
             is_listed: true,

@@ -1,15 +1,19 @@
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::DatabaseUrl;
+use crate::sessions::forget;
 
 /// Longest wait for a connection, from the pool or anew.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of maintenance for a lock, and so the longest that a writer can be made to wait behind it.
 const LOCK_TIMEOUT_MS: &str = "2000";
 /// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
-const STATEMENT_TIMEOUT_MS: &str = "30000";
+pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A session that was left alone for so long is looked at before it is used: a statement that is sent to a dead one is lost.
+pub(crate) const IDLE_MAX: Duration = Duration::from_millis(100);
 /// How many times a connection of the pool is used before it is replaced, on average. PostgreSQL never forgets what a session
 /// learnt of a table until the session ends: some 0.2 MB a tenant of 20 months, 100 MB for 500 of them, in each session. At
 /// one use in 250 a session that reads all 500 alike holds a third of that. The price is a connection and a first plan
@@ -18,12 +22,13 @@ const POOL_USES: u32 = 250;
 
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
+    let timeout_ms = STATEMENT_TIMEOUT.as_millis().to_string();
     url.options().application_name(name).options([
         ("timezone", "UTC"),
-        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        ("statement_timeout", timeout_ms.as_str()),
         ("lock_timeout", LOCK_TIMEOUT_MS),
         // A vanished client must not hold a tenant's lock.
-        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT_MS),
+        ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
     ])
 }
 
@@ -86,7 +91,17 @@ pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max.max(1))
         .acquire_timeout(CONNECT_TIMEOUT)
+        // A session that was used a moment ago is taken to be alive: reads tell it whom it serves, which asks as much.
+        .test_before_acquire(false)
+        .before_acquire(|session, met| {
+            Box::pin(async move { Ok(met.idle_for < IDLE_MAX || session.ping().await.is_ok()) })
+        })
         // Drawn by lot: a pool keeps no count of a connection's uses, and connections that were made together part ways.
-        .after_release(|_, _| Box::pin(async { Ok(rand::random::<u32>() >= u32::MAX / POOL_USES) }))
+        .after_release(|session, _| {
+            Box::pin(async {
+                let is_kept = rand::random::<u32>() >= u32::MAX / POOL_USES;
+                Ok(is_kept && forget(session).await.is_ok())
+            })
+        })
         .connect_lazy_with(pool_options(url))
 }

@@ -70,6 +70,9 @@ pub enum StoreError {
     /// The deadline passed before the append was begun.
     #[error("the deadline passed before the append was begun, nothing was recorded")]
     DeadlineExceeded,
+    /// The database cancelled a statement of a read: the time that its caller allowed had passed, or all that any has.
+    #[error("the database did not answer in the time that there was: allow more, or ask for less")]
+    ReadTimeout,
     /// This process takes no more appends.
     #[error("this process is shutting down, nothing was recorded: try another one")]
     ShuttingDown,
@@ -127,6 +130,8 @@ pub enum StoreError {
 pub enum Forbidding {
     /// The role that this process logs in as lacks a privilege.
     Role,
+    /// Row security keeps this process from tenants that its session does not name.
+    RowSecurity,
     /// A trigger of the legacy table; these fire on DELETE.
     Triggers(Vec<String>),
     /// The legacy table has no index that begins with the tenant.
@@ -139,6 +144,11 @@ impl fmt::Display for Forbidding {
             Self::Role => f.write_str(
                 "the database forbids it: the role of this process lacks a privilege, ask a process with the \
                  maintenance role",
+            ),
+            Self::RowSecurity => f.write_str(
+                "the database forbids it: row security keeps this process from tenants that its session did not name, ask a \
+                 process with the maintenance role; where one tenant was asked for, database.row_security is off, or a pooler \
+                 between lost what the session was told",
             ),
             Self::Triggers(triggers) => {
                 let statements = |verb: &str| {
@@ -197,6 +207,7 @@ impl StoreError {
             | Self::PartitionNotFound { .. }
             | Self::Overloaded { .. }
             | Self::DeadlineExceeded
+            | Self::ReadTimeout
             | Self::ShuttingDown
             | Self::Unavailable
             | Self::PartitionUnavailable { .. }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use partita_model::{
     AppendedEvent, ControlPhase, FindEvents, FoundEvent, Phase, StreamId, Timestamp, Uuid, Version,
 };
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::StoreError;
 use crate::phase::{PHASES_MAX, PhaseCell, parse};
 use crate::positions::find_positions;
 use crate::read::store_error;
+use crate::sessions::TenantSessions;
 
 /// Events by their ids.
 type Found = HashMap<Uuid, FoundEvent>;
@@ -21,13 +21,13 @@ type Found = HashMap<Uuid, FoundEvent>;
 /// # Errors
 /// When the database cannot be asked.
 pub(crate) async fn find_events(
-    pool: &PgPool,
+    sessions: &TenantSessions,
     phase: &PhaseCell,
     find: &FindEvents,
 ) -> Result<Vec<Option<FoundEvent>>, StoreError> {
-    let mut believed = phase.current(pool).await?;
+    let mut believed = phase.current(sessions.pool()).await?;
     for _ in 0..PHASES_MAX {
-        let (said, found) = find_in(pool, believed, find).await.map_err(|error| store_error(&error))?;
+        let (said, found) = find_in(sessions, believed, find).await.map_err(|error| store_error(&error))?;
         if said == believed.control() {
             return Ok(find.event_ids.iter().map(|id| found.get(id).cloned()).collect());
         }
@@ -37,20 +37,26 @@ pub(crate) async fn find_events(
 }
 
 /// What the control row says, and the events as far as the tables of the phase know them.
-async fn find_in(pool: &PgPool, phase: Phase, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+async fn find_in(
+    sessions: &TenantSessions,
+    phase: Phase,
+    find: &FindEvents,
+) -> sqlx::Result<(ControlPhase, Found)> {
     if !phase.legacy_is_whole() {
-        return find_in_partitioned(pool, find).await;
+        return find_in_partitioned(sessions, find).await;
     }
-    let (said, mut found) = find_in_legacy(pool, find).await?;
+    let (said, mut found) = find_in_legacy(sessions, find).await?;
     if phase.writes_partitioned() {
-        fill_positions(pool, find, &mut found).await?;
+        fill_positions(sessions, &mut found).await?;
     }
     Ok((said, found))
 }
 
-async fn find_in_legacy(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+async fn find_in_legacy(sessions: &TenantSessions, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
     let (tenant, ids) = (find.tenant.as_str(), &find.event_ids);
-    let rows = sqlx::query_file!("sql/find_events/find_events.sql", tenant, ids as _).fetch_all(pool).await?;
+    let rows = sqlx::query_file!("sql/find_events/find_events.sql", tenant, ids as _)
+        .fetch_all(&mut *sessions.session().await?)
+        .await?;
     let said = rows.first().map_or(ControlPhase::Unknown, |row| parse(&row.phase));
     let found = rows.into_iter().filter_map(|row| {
         let stream = row.aggregate_type.zip(row.aggregate_id);
@@ -59,10 +65,13 @@ async fn find_in_legacy(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(Contr
     Ok((said, found.collect()))
 }
 
-async fn find_in_partitioned(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
+async fn find_in_partitioned(
+    sessions: &TenantSessions,
+    find: &FindEvents,
+) -> sqlx::Result<(ControlPhase, Found)> {
     let (tenant, ids) = (find.tenant.as_str(), &find.event_ids);
     let rows = sqlx::query_file!("sql/find_events/find_events_partitioned.sql", tenant, ids as _);
-    let rows = rows.fetch_all(pool).await?;
+    let rows = rows.fetch_all(&mut *sessions.session().await?).await?;
     let said = rows.first().map_or(ControlPhase::Unknown, |row| parse(&row.phase));
     let found = rows.into_iter().filter_map(|row| {
         let stream = row.aggregate_type.zip(row.aggregate_id);
@@ -84,10 +93,10 @@ fn event(
 }
 
 /// Adds where the events stand in the feed; those that only the legacy table has stand nowhere.
-async fn fill_positions(pool: &PgPool, find: &FindEvents, found: &mut Found) -> sqlx::Result<()> {
+async fn fill_positions(sessions: &TenantSessions, found: &mut Found) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = found.keys().copied().collect();
     let timestamps: Vec<Timestamp> = found.values().map(|found| found.event.event_timestamp).collect();
-    let positions = find_positions(pool, &find.tenant, &ids, &timestamps).await?;
+    let positions = find_positions(sessions, &ids, &timestamps).await?;
     for (event_id, found) in found {
         found.event.position = positions.get(event_id).copied();
     }

@@ -19,7 +19,9 @@ mod phase;
 mod planted;
 mod positions;
 mod read;
+pub mod row_security;
 pub mod schema;
+mod sessions;
 mod start;
 mod store;
 mod verify;
@@ -33,6 +35,7 @@ pub use partitions::{
     Retention, SurveyedTenant, TenantMaintenance,
 };
 pub use read::StreamReader;
+pub use row_security::RowSecurity;
 pub use start::{SCHEMA_NEWER_MAX, StartError};
 pub use store::Store;
 pub use verify::{ChainFinding, ChainStep, ChainTable, ChainVerifier, Fault};

@@ -1,13 +1,13 @@
 use std::collections::HashMap;
 
-use partita_model::{Appended, TenantId, Timestamp, Uuid};
-use sqlx::PgPool;
+use partita_model::{Appended, Timestamp, Uuid};
+
+use crate::sessions::TenantSessions;
 
 /// Where recorded events of one tenant stand in its feed; those that are in the legacy table alone are left out. The
 /// timestamps, of which there is at least one an event, prune to the months that hold the events.
 pub(crate) async fn find_positions(
-    pool: &PgPool,
-    tenant: &TenantId,
+    sessions: &TenantSessions,
     event_ids: &[Uuid],
     timestamps: &[Timestamp],
 ) -> sqlx::Result<HashMap<Uuid, i64>> {
@@ -16,27 +16,23 @@ pub(crate) async fn find_positions(
     };
     let rows = sqlx::query_file!(
         "sql/append/find_positions.sql",
-        tenant.as_str(),
+        sessions.tenant(),
         event_ids,
         first.to_datetime(),
         last.to_datetime()
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *sessions.session().await?)
     .await?;
     Ok(rows.into_iter().map(|row| (row.event_id, row.position)).collect())
 }
 
 /// Completes the answer of a repeated append. A lane leaves the positions out: its session is set up for statements that
 /// touch no partition but by INSERT.
-pub(crate) async fn complete_replay(
-    pool: &PgPool,
-    tenant: &TenantId,
-    answers: &mut [Appended],
-) -> sqlx::Result<()> {
+pub(crate) async fn complete_replay(sessions: &TenantSessions, answers: &mut [Appended]) -> sqlx::Result<()> {
     let events = || answers.iter().filter(|answer| answer.replayed).flat_map(|answer| &answer.events);
     let ids: Vec<Uuid> = events().map(|event| event.event_id).collect();
     let timestamps: Vec<Timestamp> = events().map(|event| event.event_timestamp).collect();
-    let positions = find_positions(pool, tenant, &ids, &timestamps).await?;
+    let positions = find_positions(sessions, &ids, &timestamps).await?;
     for event in answers.iter_mut().filter(|answer| answer.replayed).flat_map(|answer| &mut answer.events) {
         event.position = positions.get(&event.event_id).copied();
     }

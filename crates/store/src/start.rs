@@ -2,7 +2,7 @@ use partita_model::{ControlPhase, Phase, PhaseContradiction};
 use sqlx::PgPool;
 
 use crate::schema::{self, MigrationState, SchemaError};
-use crate::{DatabaseUrl, StoreConfig};
+use crate::{DatabaseUrl, StoreConfig, row_security};
 
 /// Makes event ids of legacy unique.
 pub(crate) const MEND_IDS: &str =
@@ -70,6 +70,26 @@ pub enum StartError {
         /// Which.
         phase: String,
     },
+    /// Row security is asked for, and does not hold.
+    #[error(
+        "database.row_security is `require`, and login \"{login}\" reads every tenant of {tables}: log in as a member of \
+         event_store_app that does not own them, and see docs/operations/roles.md for how row security is turned on"
+    )]
+    RowSecurityMissing {
+        /// Who this process is.
+        login: String,
+        /// The tables on which it is free, with commas.
+        tables: String,
+    },
+    /// Row security holds, and this process is told not to name its tenants.
+    #[error(
+        "database.row_security is `off`, and row security keeps login \"{login}\" to tenants that are named, so it would find \
+         nothing: set it to `auto`, or run `SELECT event_store_disable_row_security()`"
+    )]
+    RowSecurityBinds {
+        /// Who this process is.
+        login: String,
+    },
     /// The flag and the control row disagree.
     #[error(transparent)]
     Contradiction(#[from] PhaseContradiction),
@@ -86,12 +106,21 @@ impl StartError {
             Self::LegacyConstraintMissing { .. } | Self::UnknownPhase { .. } | Self::Contradiction(_) => {
                 false
             }
+            Self::RowSecurityMissing { .. } | Self::RowSecurityBinds { .. } => false,
         }
     }
 }
 
-/// Checks all that a process needs before it serves, and says what the control row holds.
-pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<ControlPhase, StartError> {
+/// What a process learns as it starts.
+pub(crate) struct Found {
+    /// What the control row holds.
+    pub(crate) control: ControlPhase,
+    /// Whether the database is to be told whose rows a statement is about.
+    pub(crate) names_tenants: bool,
+}
+
+/// Checks all that a process needs before it serves.
+pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Found, StartError> {
     let unreachable = |source| StartError::Unreachable { url: config.database_url.to_string(), source };
     sqlx::query("SELECT").execute(pool).await.map_err(unreachable)?;
     check_schema(&config.database_url).await?;
@@ -108,7 +137,9 @@ pub(crate) async fn check(config: &StoreConfig, pool: &PgPool) -> Result<Control
             mend: MEND_VERSIONS,
         });
     }
-    Ok(control)
+    let standing = row_security::find(pool).await.map_err(unreachable)?;
+    let names_tenants = standing.names_tenants(config.row_security)?;
+    Ok(Found { control, names_tenants })
 }
 
 /// Migrations that this binary does not know are a newer release's: it keeps the schema usable for this one, up to

@@ -16,6 +16,8 @@ use crate::partitions::Partitions;
 use crate::phase::PhaseCell;
 use crate::positions::complete_replay;
 use crate::read::StreamReader;
+use crate::sessions::TenantSessions;
+use crate::start::Found;
 use crate::{
     ChainVerifier, DatabaseUrl, MaintenanceRequest, StartError, StoreConfig, StoreError, connect, find, read,
     start, verify,
@@ -29,6 +31,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Store {
     phase: Arc<PhaseCell>,
     pool: PgPool,
+    /// Whether the database is told whose rows a statement is about.
+    names_tenants: bool,
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
     maintenance: Arc<MaintenanceLoop>,
@@ -45,10 +49,10 @@ impl Store {
     /// contradicts the control row.
     pub async fn connect(config: StoreConfig) -> Result<Self, StartError> {
         let pool = connect::pool(&config.database_url, config.read_connections_max);
-        let control = start::check(&config, &pool).await?;
+        let Found { control, names_tenants } = start::check(&config, &pool).await?;
         let phase = Arc::new(PhaseCell::new(config.partitions_v1, control));
         let partitions = Arc::new(Partitions::new(pool.clone(), &config));
-        let lanes = Arc::new(Lanes::start(&config, &phase, &partitions));
+        let lanes = Arc::new(Lanes::start(&config, names_tenants, &phase, &partitions));
         let maintenance = MaintenanceLoop::new(
             config.maintenance,
             config.database_url.clone(),
@@ -60,7 +64,7 @@ impl Store {
             false => None,
         };
         let database_url = config.database_url;
-        Ok(Self { phase, pool, lanes, partitions, maintenance, instance, database_url })
+        Ok(Self { phase, pool, names_tenants, lanes, partitions, maintenance, instance, database_url })
     }
 
     /// Which tables this process writes and reads, as far as it knows: the database may have moved on within the last
@@ -90,7 +94,7 @@ impl Store {
         let tenant = append.tenant().clone();
         let mut answers = self.lanes.append(append, deadline).await?;
         if self.phase.flag() && answers.iter().any(|answer| answer.replayed) {
-            complete_replay(&self.pool, &tenant, &mut answers).await.map_err(|error| {
+            complete_replay(&self.sessions(&tenant, None), &mut answers).await.map_err(|error| {
                 tracing::warn!(%error, "positions of a repeated append could not be looked up");
                 // The events are recorded: an answer that says otherwise would not be true.
                 StoreError::OutcomeUnknown
@@ -99,33 +103,41 @@ impl Store {
         Ok(answers)
     }
 
-    /// Begins to read a stream as it stands now.
+    /// Begins to read a stream as it stands now. No statement of the read outlives the deadline in the database either.
     ///
     /// # Errors
     /// `StreamNotFound` for a stream that never had an event.
-    pub async fn read_stream(&self, read: ReadStream) -> Result<StreamReader, StoreError> {
-        StreamReader::open(self.pool.clone(), &self.phase, read).await
+    pub async fn read_stream(
+        &self,
+        read: ReadStream,
+        deadline: Option<Instant>,
+    ) -> Result<StreamReader, StoreError> {
+        StreamReader::open(self.sessions(&read.tenant, deadline), &self.phase, read).await
     }
 
     /// Where events are recorded, by their ids: one answer an id, in the order asked for, none for an event that is
     /// not recorded. That is final only when no append with the id is under way, in any process.
     ///
     /// # Errors
-    /// When the database cannot be asked.
-    pub async fn find_events(&self, find: &FindEvents) -> Result<Vec<Option<FoundEvent>>, StoreError> {
-        find::find_events(&self.pool, &self.phase, find).await
+    /// When the database cannot be asked, or has not answered by the deadline.
+    pub async fn find_events(
+        &self,
+        find: &FindEvents,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Option<FoundEvent>>, StoreError> {
+        find::find_events(&self.sessions(&find.tenant, deadline), &self.phase, find).await
     }
 
     /// Begins to verify what is stored of a tenant: its hash chains, its copies and its positions.
     pub fn verify_chain(&self, tenant: TenantId) -> ChainVerifier {
-        ChainVerifier::new(self.pool.clone(), tenant)
+        ChainVerifier::new(self.sessions(&tenant, None), tenant)
     }
 
     /// Every tenant that has events, or once had, in the database's order. A `tenants` table of the platform's is not
     /// asked, unlike for maintenance: nothing is to escape a verification.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// When the database cannot be asked, or keeps this process from tenants that are not named.
     pub async fn tenants_with_events(&self) -> Result<Vec<TenantId>, StoreError> {
         verify::list_tenants(&self.pool).await
     }
@@ -167,6 +179,11 @@ impl Store {
     pub async fn run_observer(&self, shutdown: &CancellationToken) {
         let observer = Observer::new(&self.phase, self.pool.clone(), &self.lanes, &self.partitions);
         let _stopped = shutdown.run_until_cancelled(observer.run()).await;
+    }
+
+    /// Sessions for what is about one tenant.
+    fn sessions(&self, tenant: &TenantId, until: Option<Instant>) -> TenantSessions {
+        TenantSessions::new(self.pool.clone(), tenant.clone(), self.names_tenants, until)
     }
 
     /// Refuses new appends, finishes those that wait, and closes the connections.

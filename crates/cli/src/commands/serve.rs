@@ -114,6 +114,7 @@ fn refused_start(error: &StartError) -> Failure {
         StartError::SchemaAhead { .. } => Exit::Refused,
         StartError::LegacyConstraintMissing { .. } | StartError::UnknownPhase { .. } => Exit::Refused,
         StartError::Contradiction(_) => Exit::Refused,
+        StartError::RowSecurityMissing { .. } | StartError::RowSecurityBinds { .. } => Exit::Refused,
     };
     Failure::new(exit, format!("cannot serve: {error}")).because_of(error)
 }

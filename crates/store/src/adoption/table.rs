@@ -14,6 +14,10 @@ pub(super) struct Table {
     has_children: bool,
     has_parent: bool,
     has_row_security: bool,
+    /// Whether that is Partita's own doing.
+    is_guarded: bool,
+    /// Whether it keeps the login that asks from rows.
+    is_bound: bool,
     pub(super) size: Size,
 }
 
@@ -77,6 +81,8 @@ pub(super) async fn find(connection: &mut PgConnection) -> sqlx::Result<Option<T
         has_children: found.has_children,
         has_parent: found.has_parent,
         has_row_security: found.has_row_security,
+        is_guarded: found.is_guarded,
+        is_bound: found.is_bound,
         size: Size {
             rows: found.rows_estimated,
             table_bytes: found.table_bytes,
@@ -108,14 +114,29 @@ impl Table {
             let found = "belongs to another table: what is done to that one is done to it";
             findings.push(Finding::hurts("table_has_parent", TABLE, found));
         }
-        if self.has_row_security {
+        findings.extend(self.judge_row_security());
+        findings
+    }
+
+    fn judge_row_security(&self) -> Option<Finding> {
+        if !self.has_row_security {
+            return None;
+        }
+        if !self.is_guarded {
             let found = "row security is on: an append or a read may silently see fewer rows than there are";
             let sql = "ALTER TABLE public.event_store DISABLE ROW LEVEL SECURITY; -- or serve as its owner, without FORCE";
-            findings.push(
-                Finding::blocks("row_security", TABLE, found).mend(sql, "ACCESS EXCLUSIVE for milliseconds"),
-            );
+            let finding = Finding::blocks("row_security", TABLE, found);
+            return Some(finding.mend(sql, "ACCESS EXCLUSIVE for milliseconds"));
         }
-        findings
+        Some(if self.is_bound {
+            let found = "is guarded by Partita's row security, which keeps this login from its rows: no scan would find anything; \
+                         look at it as its owner";
+            Finding::blocks("row_security", TABLE, found)
+        } else {
+            let found = "is guarded by Partita's row security: members of event_store_app name their tenants, others notice \
+                         nothing";
+            Finding::notes("row_security", TABLE, found)
+        })
     }
 
     fn judge_kind(&self) -> Option<Finding> {

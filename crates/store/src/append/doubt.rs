@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::batch::Verdict;
+use super::refusal::Failure;
 use super::session::{Session, SessionId};
 
 /// How long the fate of a transaction is looked for before its callers are told that it is unknown.
@@ -47,12 +48,13 @@ pub(super) enum Fate {
 /// further use.
 pub(super) async fn resolve(
     options: &PgConnectOptions,
+    names_tenants: bool,
     lost: SessionId,
     witness: &Witness,
 ) -> (Fate, Option<Session>) {
     let until = Instant::now() + RESOLVE_TIMEOUT;
     loop {
-        if let Ok(mut session) = Session::open(options).await {
+        if let Ok(mut session) = open(options, names_tenants, witness).await {
             let looked = timeout_at(until, look(&mut session.connection, lost, witness)).await;
             match looked {
                 Ok(Ok(Fate::Unknown)) | Err(_) => {}
@@ -68,6 +70,19 @@ pub(super) async fn resolve(
         }
         sleep(RESOLVE_PAUSE).await;
     }
+}
+
+/// A session that may see the event.
+async fn open(
+    options: &PgConnectOptions,
+    names_tenants: bool,
+    witness: &Witness,
+) -> Result<Session, Failure> {
+    let mut session = Session::open(options).await?;
+    if names_tenants {
+        session.name_tenants(std::iter::once(&witness.tenant)).await?;
+    }
+    Ok(session)
 }
 
 /// A lost session may live on, and commit later: that an event is not there proves something only after its end. So the

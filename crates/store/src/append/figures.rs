@@ -20,6 +20,7 @@ pub(super) fn note(appends: &[&Append], took: Duration, outcome: &Result<Vec<Ver
         Err(Failure::NoPartition) => ("refused", "no_partition"),
         Err(Failure::OtherPhase(_) | Failure::Fenced) => ("refused", "phase"),
         Err(Failure::Refused(_)) => ("refused", "data"),
+        Err(Failure::Forbidden(_)) => ("refused", "forbidden"),
         Err(Failure::Unavailable) => ("refused", "unavailable"),
         Err(Failure::Defect) => ("refused", "defect"),
     };

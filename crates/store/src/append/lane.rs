@@ -12,9 +12,8 @@ use super::job::Job;
 use super::queue::{FairQueue, Queued};
 use super::refusal::{Failure, Refusal};
 use super::writer::Writer;
+use crate::StoreError;
 use crate::partitions::Partitions;
-use crate::phase::PhaseCell;
-use crate::{StoreConfig, StoreError};
 
 /// When a caller that was turned away should come back.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -31,13 +30,12 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        config: &StoreConfig,
-        phase: Arc<PhaseCell>,
+        writer: Writer,
         queue: Arc<FairQueue<Job>>,
         partitions: Arc<Partitions>,
         tasks: TaskTracker,
     ) -> Self {
-        Self { queue, partitions, tasks, writer: Writer::new(config, phase) }
+        Self { queue, partitions, tasks, writer }
     }
 
     /// Works until the queue is closed and empty.
@@ -113,6 +111,11 @@ impl Lane {
         // table that does not know tenants.
         let answer = match lost {
             Some((_, Some(event_id))) => StoreError::EventIdConflict { event_ids: vec![event_id] },
+            // Row security hides which id it was.
+            Some((Some(constraint), None)) if self.writer.is_index_of_ids(&constraint).await => {
+                let given = job.append().events().filter_map(|event| event.event_id);
+                StoreError::EventIdConflict { event_ids: given.collect() }
+            }
             Some((Some(constraint), None)) => {
                 refuse(job.append(), &Failure::Refused(Refusal::Legacy(constraint)))
             }
@@ -207,6 +210,7 @@ fn refuse(append: &Append, failure: &Failure) -> StoreError {
         },
         // Only where the session lost the setting that lets it pass: a pooler between us and the database.
         Failure::Fenced => refuse(append, &Failure::Refused(Refusal::Legacy("event_store_fence".to_owned()))),
+        Failure::Forbidden(forbidding) => StoreError::Forbidden(forbidding.clone()),
         Failure::Busy | Failure::OtherPhase(_) => StoreError::Overloaded { retry_after: RETRY_AFTER },
         Failure::Unavailable => StoreError::Unavailable,
         Failure::InDoubt(_) => StoreError::OutcomeUnknown,

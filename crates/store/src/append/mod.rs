@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::job::Job;
 use self::lane::Lane;
 use self::queue::{FairQueue, Full};
+use self::writer::Writer;
 use crate::partitions::Partitions;
 use crate::phase::PhaseCell;
 use crate::{StoreConfig, StoreError};
@@ -42,14 +43,21 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Starts the lanes; each connects when it gets its first append.
-    pub(crate) fn start(config: &StoreConfig, phase: &Arc<PhaseCell>, partitions: &Arc<Partitions>) -> Self {
+    /// Starts the lanes; each connects when it gets its first append. `names_tenants`: whether row security may bind their
+    /// login.
+    pub(crate) fn start(
+        config: &StoreConfig,
+        names_tenants: bool,
+        phase: &Arc<PhaseCell>,
+        partitions: &Arc<Partitions>,
+    ) -> Self {
         let tasks = TaskTracker::new();
         let queues = (0..config.lanes.count.max(1))
             .map(|_| {
                 let queue = Arc::new(FairQueue::new(config.lanes));
                 let (phase, partitions) = (Arc::clone(phase), Arc::clone(partitions));
-                let lane = Lane::new(config, phase, Arc::clone(&queue), partitions, tasks.clone());
+                let writer = Writer::new(config, names_tenants, phase);
+                let lane = Lane::new(writer, Arc::clone(&queue), partitions, tasks.clone());
                 tasks.spawn(lane.run());
                 queue
             })

@@ -2,6 +2,7 @@ use partita_model::{ControlPhase, Uuid};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::doubt::Doubt;
+use crate::Forbidding;
 
 /// `pg_terminate_backend`, or a fast shutdown.
 const ADMIN_SHUTDOWN: &str = "57P01";
@@ -34,6 +35,8 @@ pub(super) enum Failure {
     Fenced,
     /// The data are refused, and would be again.
     Refused(Refusal),
+    /// The login may not.
+    Forbidden(Forbidding),
     /// The database cannot work now; nothing is recorded.
     Unavailable,
     /// The connection was lost during the commit.
@@ -119,6 +122,11 @@ fn by_sqlstate(error: &PgDatabaseError) -> Failure {
             Failure::Refused(Refusal::Legacy(error.constraint().unwrap_or(code).to_owned()))
         }
         FENCED => Failure::Fenced,
+        // Where it was raised is not translated: by a policy's check, or for want of a grant.
+        "42501" => Failure::Forbidden(match error.routine() {
+            Some("ExecWithCheckOptions") => Forbidding::RowSecurity,
+            Some(_) | None => Forbidding::Role,
+        }),
         // A trigger of the legacy table raised it.
         code @ ("P0001" | "45000") => Failure::Refused(Refusal::Legacy(code.to_owned())),
         code if code.starts_with("22") => Failure::Refused(Refusal::Value),
@@ -142,6 +150,7 @@ fn log(failure: &Failure, error: &sqlx::Error) {
             tracing::debug!(%error, "append transaction lost a race");
         }
         Failure::Refused(_) => tracing::info!(%error, "append refused by the database"),
+        Failure::Forbidden(_) => tracing::warn!(%error, "the role of this process may not append"),
         Failure::Busy => tracing::warn!(%error, "append waited too long for a lock"),
         Failure::Unavailable => tracing::warn!(%error, "database not available for an append"),
         Failure::InDoubt(_) => tracing::warn!(%error, "connection lost during commit"),

@@ -1,21 +1,22 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use partita_model::TenantId;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
-use super::refusal::Failure;
-use crate::connect::CONNECT_TIMEOUT;
-
-/// After this much idleness a session is looked at before it is used.
-const IDLE_MAX: Duration = Duration::from_millis(100);
+use super::refusal::{Failure, before_commit};
+use crate::connect::{CONNECT_TIMEOUT, IDLE_MAX};
 
 /// A lane's connection, and how to recognise it from another one after it is lost.
 pub(super) struct Session {
     pub(super) connection: PgConnection,
     pub(super) id: SessionId,
     last_used: Instant,
+    /// The tenants that row security was told, in order; none when that is not known.
+    told: Option<Vec<TenantId>>,
 }
 
 /// A session of the database.
@@ -57,6 +58,29 @@ impl Session {
         Ok(())
     }
 
+    /// Tells row security whose rows the next statements are about: these tenants, and no other. Said in a statement of its
+    /// own, outside of any transaction, so that it stands whatever becomes of the next one; and said again only to others.
+    ///
+    /// # Errors
+    /// Nothing is recorded.
+    pub(super) async fn name_tenants(
+        &mut self,
+        tenants: impl Iterator<Item = &TenantId>,
+    ) -> Result<(), Failure> {
+        let tenants: BTreeSet<&TenantId> = tenants.collect();
+        if self.told.as_ref().is_some_and(|told| told.iter().eq(tenants.iter().copied())) {
+            return Ok(());
+        }
+        self.told = None;
+        let names: Vec<&str> = tenants.iter().map(|tenant| tenant.as_str()).collect();
+        sqlx::query_file!("sql/append/name_tenants.sql", &names as _)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| before_commit(&error))?;
+        self.told = Some(tenants.into_iter().cloned().collect());
+        Ok(())
+    }
+
     async fn connect(options: &PgConnectOptions) -> sqlx::Result<Self> {
         let mut connection = options.connect().await?;
         let found = sqlx::query_file!("sql/append/find_session.sql").fetch_one(&mut connection).await?;
@@ -64,6 +88,7 @@ impl Session {
             connection,
             id: SessionId { pid: found.pid, started: found.started },
             last_used: Instant::now(),
+            told: None,
         })
     }
 }

@@ -20,6 +20,8 @@ use crate::{StoreConfig, StoreError};
 /// What a lane writes with: its connection, which comes and goes, and what it remembers.
 pub(super) struct Writer {
     options: PgConnectOptions,
+    /// Whether row security may bind the login.
+    names_tenants: bool,
     session: Option<Session>,
     cache: Cache,
     /// The phase that the cache was filled in.
@@ -29,9 +31,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(config: &StoreConfig, phase: Arc<PhaseCell>) -> Self {
+    pub(super) fn new(config: &StoreConfig, names_tenants: bool, phase: Arc<PhaseCell>) -> Self {
         Self {
             options: lane_options(&config.database_url, phase.flag()),
+            names_tenants,
             session: None,
             cache: Cache::default(),
             cached_in: None,
@@ -58,6 +61,13 @@ impl Writer {
         outcome
     }
 
+    /// Whether a unique index of the legacy table is over event ids alone; one that cannot be asked about is not.
+    pub(super) async fn is_index_of_ids(&mut self, name: &str) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let asked = sqlx::query_file_scalar!("sql/append/is_index_of_ids.sql", name);
+        asked.fetch_one(&mut session.connection).await.unwrap_or(false)
+    }
+
     pub(super) async fn close(self) {
         if let Some(session) = self.session
             && let Err(error) = session.connection.close().await
@@ -72,7 +82,7 @@ impl Writer {
             None => Session::open(&self.options).await?,
         };
         session.wake().await?;
-        let outcome = self.run(&mut session.connection, appends).await;
+        let outcome = self.run(&mut session, appends).await;
         match outcome {
             #[cfg(feature = "planted-bugs")]
             Err(Failure::InDoubt(doubt)) if planted::has(planted::Bug::AcknowledgeBeforeCommit) => {
@@ -88,7 +98,8 @@ impl Writer {
                 | Failure::NoPartition
                 | Failure::OtherPhase(_)
                 | Failure::Fenced
-                | Failure::Refused(_),
+                | Failure::Refused(_)
+                | Failure::Forbidden(_),
             ) => {
                 self.session = Some(session);
                 outcome
@@ -97,11 +108,11 @@ impl Writer {
     }
 
     /// In the phase that the database is in; all are told where this process must not serve in it.
-    async fn run(
-        &mut self,
-        connection: &mut PgConnection,
-        appends: &[&Append],
-    ) -> Result<Vec<Verdict>, Failure> {
+    async fn run(&mut self, session: &mut Session, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
+        if self.names_tenants {
+            session.name_tenants(appends.iter().map(|append| append.tenant())).await?;
+        }
+        let connection = &mut session.connection;
         let mut believed = self.phase.get();
         for _ in 0..PHASES_MAX {
             let phase = match believed {
@@ -166,14 +177,14 @@ impl Writer {
     ) -> Result<Vec<Verdict>, Failure> {
         self.cache = Cache::default();
         let Some(witness) = &doubt.witness else { return Ok(doubt.verdicts) };
-        let (fate, session) = doubt::resolve(&self.options, lost, witness).await;
+        let (fate, session) = doubt::resolve(&self.options, self.names_tenants, lost, witness).await;
         match (fate, session) {
             (Fate::Committed, session) => {
                 self.session = session;
                 Ok(doubt.verdicts)
             }
             (Fate::RolledBack, Some(mut session)) => {
-                let outcome = self.run(&mut session.connection, appends).await;
+                let outcome = self.run(&mut session, appends).await;
                 if outcome.is_ok() {
                     self.session = Some(session);
                 }

@@ -57,6 +57,7 @@ pub async fn examine(config: &StoreConfig) -> Vec<Check> {
         checks.ask("legacy_index_by_tenant", legacy::check_leading_tenant(&mut connection)).await;
         checks.ask("privileges", roles::check_privileges(&mut connection)).await;
         checks.ask("role", roles::check_role(&mut connection, config)).await;
+        checks.ask("row_security", roles::check_row_security(&mut connection, config)).await;
         checks.ask("months_ahead", partitions::check_months(&mut connection, config)).await;
         checks.ask("pending_detaches", partitions::check_pending(&mut connection, config)).await;
         checks.ask("stray_tables", partitions::check_strays(&mut connection)).await;
@@ -70,13 +71,14 @@ pub async fn examine(config: &StoreConfig) -> Vec<Check> {
 }
 
 /// Checks that ask the tables and functions of the schema.
-const SCHEMA_CHECKS: [&str; 10] = [
+const SCHEMA_CHECKS: [&str; 11] = [
     "phase",
     "legacy_unique_ids",
     "legacy_unique_versions",
     "legacy_index_by_tenant",
     "privileges",
     "role",
+    "row_security",
     "months_ahead",
     "pending_detaches",
     "stray_tables",

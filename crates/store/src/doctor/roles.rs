@@ -1,7 +1,8 @@
 use sqlx::PgConnection;
 
 use super::check::Answer;
-use crate::StoreConfig;
+use crate::row_security::{self, Standing};
+use crate::{StartError, StoreConfig};
 
 /// The login may do all that serving needs.
 pub(super) async fn check_privileges(connection: &mut PgConnection) -> sqlx::Result<Answer> {
@@ -56,4 +57,40 @@ pub(super) async fn check_role(connection: &mut PgConnection, config: &StoreConf
         ));
     }
     Ok(Answer::ok(format!("\"{name}\" may serve, and no more")))
+}
+
+/// Row security keeps a login that serves to the tenants that it names, as far as the configuration asks for it.
+pub(super) async fn check_row_security(
+    connection: &mut PgConnection,
+    config: &StoreConfig,
+) -> sqlx::Result<Answer> {
+    let standing = row_security::find(connection).await?;
+    let answer = judge_row_security(&standing);
+    Ok(match standing.names_tenants(config.row_security) {
+        Ok(_) => answer,
+        Err(error @ StartError::RowSecurityBinds { .. }) => {
+            Answer::fail(error.to_string(), "database.row_security = \"auto\"")
+        }
+        Err(error) => Answer::fail(error.to_string(), "see docs/operations/roles.md, \"Row security\""),
+    })
+}
+
+fn judge_row_security(standing: &Standing) -> Answer {
+    let Standing { login, may_bind, binds: _, binds_legacy: _, free } = standing;
+    if !may_bind {
+        return Answer::ok(format!("\"{login}\" owns the tables: row security does not bind it"));
+    }
+    match free.as_str() {
+        "" => Answer::ok(format!("\"{login}\" reads and writes the tenants that it names, and no other")),
+        // Its owner's business, and where it is not on nobody is less safe than before.
+        "event_store" => Answer::ok(format!(
+            "\"{login}\" reads and writes the tenants that it names, and no other; but in event_store, until its owner runs \
+             SELECT event_store_guard_legacy(true)"
+        )),
+        tables => Answer::warn(
+            format!("a statement of \"{login}\" that forgets its tenant reaches all of them in {tables}"),
+            "SELECT event_store_enable_row_security(); -- by the owner, once all processes know it and the login is a member \
+             of event_store_app",
+        ),
+    }
 }

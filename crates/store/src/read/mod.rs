@@ -6,14 +6,14 @@ pub(crate) mod row;
 use std::collections::VecDeque;
 
 use partita_model::{Direction, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
-use sqlx::PgPool;
 use tokio::time::Instant;
 
 use self::page::{Found, Page, Source};
 use crate::append::{is_connection_lost, is_unavailable};
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
 use crate::phase::{PHASES_MAX, PhaseCell};
-use crate::{ChainTable, StoreError};
+use crate::sessions::TenantSessions;
+use crate::{ChainTable, Forbidding, StoreError};
 
 /// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
 /// it: 128 of the largest are 128 MiB.
@@ -22,10 +22,12 @@ const FIRST_PAGE_ROWS: i64 = 128;
 const PAGE_ROWS_MAX: i64 = 2_000;
 /// What a later page should weigh, in bytes, judged by the events before it.
 const PAGE_BYTES_WANTED: usize = 1024 * 1024;
+/// `statement_timeout`, or an administrator.
+const QUERY_CANCELED: &str = "57014";
 
 /// Reads one stream as it stood when the read began: events that are appended meanwhile are not part of it.
 pub struct StreamReader {
-    pool: PgPool,
+    sessions: TenantSessions,
     source: Source,
     read: ReadStream,
     /// Where the stream stood when the read began.
@@ -43,15 +45,19 @@ impl StreamReader {
     /// Finds the stream, in the phase that the database is in. Where its events are then, they are to the end of the read,
     /// whatever becomes of the phase: no change of it takes an event out of a table, and the read ends where the stream
     /// stands now.
-    pub(crate) async fn open(pool: PgPool, phase: &PhaseCell, read: ReadStream) -> Result<Self, StoreError> {
-        let mut believed = phase.current(&pool).await?;
+    pub(crate) async fn open(
+        sessions: TenantSessions,
+        phase: &PhaseCell,
+        read: ReadStream,
+    ) -> Result<Self, StoreError> {
+        let mut believed = phase.current(sessions.pool()).await?;
         for _ in 0..PHASES_MAX {
             let begun = Instant::now();
-            let found = page::find(&pool, believed, &read).await;
+            let found = page::find(&sessions, believed, &read).await;
             observe("find_stream", begun, found.as_ref().err());
             let found = found.map_err(|error| store_error(&error))?;
             if found.control == believed.control() {
-                return Self::begin(pool, found, read);
+                return Self::begin(sessions, found, read);
             }
             believed = phase.learn(found.control).map_err(StoreError::PhaseContradiction)?;
         }
@@ -60,18 +66,18 @@ impl StreamReader {
 
     /// Finds the stream in one of the tables, whatever the phase, to follow its chain there. Legacy keeps what has expired.
     pub(crate) async fn open_chain(
-        pool: PgPool,
+        sessions: TenantSessions,
         table: ChainTable,
         read: ReadStream,
     ) -> Result<Self, StoreError> {
         let found = match table {
-            ChainTable::Legacy => page::find_legacy(&pool, &read).await,
-            ChainTable::Partitioned => page::find_partitioned(&pool, &read).await.map(|(found, _)| found),
+            ChainTable::Legacy => page::find_legacy(&sessions, &read).await,
+            ChainTable::Partitioned => page::find_partitioned(&sessions, &read).await.map(|(found, _)| found),
         };
-        Self::begin(pool, found.map_err(|error| store_error(&error))?, read)
+        Self::begin(sessions, found.map_err(|error| store_error(&error))?, read)
     }
 
-    fn begin(pool: PgPool, found: Found, read: ReadStream) -> Result<Self, StoreError> {
+    fn begin(sessions: TenantSessions, found: Found, read: ReadStream) -> Result<Self, StoreError> {
         let Found { control: _, source, head, lived } = found;
         let Some(head) = head else {
             return Err(StoreError::StreamNotFound { stream: read.stream });
@@ -82,7 +88,17 @@ impl StreamReader {
         };
         let left = read.max_count;
         let page_rows = FIRST_PAGE_ROWS;
-        Ok(Self { pool, source, read, head, lived, next: Some(next), left, page_rows, first_version: None })
+        Ok(Self {
+            sessions,
+            source,
+            read,
+            head,
+            lived,
+            next: Some(next),
+            left,
+            page_rows,
+            first_version: None,
+        })
     }
 
     /// The next events, in the direction of the read; `None` at the end.
@@ -167,9 +183,9 @@ impl StreamReader {
         let lived = self.lived_within(wanted);
         let begun = Instant::now();
         let events = match self.source {
-            Source::Legacy => page.legacy(&self.pool, &self.read, wanted).await,
-            Source::Union => page.union(&self.pool, &self.read, wanted, lived).await,
-            Source::Partitioned => page.partitioned(&self.pool, &self.read, lived).await,
+            Source::Legacy => page.legacy(&self.sessions, &self.read, wanted).await,
+            Source::Union => page.union(&self.sessions, &self.read, wanted, lived).await,
+            Source::Partitioned => page.partitioned(&self.sessions, &self.read, lived).await,
         };
         observe("read_page", begun, events.as_ref().err());
         if let (Source::Union, Ok(events)) = (self.source, &events) {
@@ -213,6 +229,14 @@ fn weight(event: &RecordedEvent) -> usize {
 /// Sorts an error of a read, and logs it once.
 pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() == Some(QUERY_CANCELED) {
+        tracing::info!(%error, "a read was cancelled by the database");
+        return StoreError::ReadTimeout;
+    }
+    if code.as_deref() == Some("42501") {
+        tracing::warn!(%error, "the role of this process lacks a privilege");
+        return StoreError::Forbidden(Forbidding::Role);
+    }
     if is_unavailable(error) || code.as_deref() == Some("55P03") {
         tracing::warn!(%error, "database not available for a read");
         return StoreError::Unavailable;

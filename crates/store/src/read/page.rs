@@ -1,10 +1,10 @@
 use partita_model::{ControlPhase, Direction, Phase, ReadStream, RecordedEvent, Timestamp, Version};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::row::EventRow;
 use crate::phase::parse;
+use crate::sessions::TenantSessions;
 
 /// Every instant that a [`Timestamp`] can hold: the bounds of a read that names none.
 pub(crate) const EVER: Bounds = (datetime!(0001-01-01 00:00 UTC), datetime!(9999-12-31 23:59:59.999999 UTC));
@@ -48,40 +48,40 @@ pub(crate) struct Found {
 }
 
 /// Finds a stream, by the tables that know it in a phase.
-pub(crate) async fn find(pool: &PgPool, phase: Phase, read: &ReadStream) -> sqlx::Result<Found> {
+pub(crate) async fn find(sessions: &TenantSessions, phase: Phase, read: &ReadStream) -> sqlx::Result<Found> {
     match phase {
-        Phase::Legacy => find_legacy(pool, read).await,
-        Phase::Dual => find_dual(pool, read).await,
+        Phase::Legacy => find_legacy(sessions, read).await,
+        Phase::Dual => find_dual(sessions, read).await,
         Phase::Fenced => {
-            let (found, is_verified) = find_partitioned(pool, read).await?;
+            let (found, is_verified) = find_partitioned(sessions, read).await?;
             let decided = is_verified || found.control != phase.control();
-            if decided { Ok(found) } else { find_dual(pool, read).await }
+            if decided { Ok(found) } else { find_dual(sessions, read).await }
         }
-        Phase::Restoring | Phase::Finalized => Ok(find_partitioned(pool, read).await?.0),
+        Phase::Restoring | Phase::Finalized => Ok(find_partitioned(sessions, read).await?.0),
     }
 }
 
-pub(crate) async fn find_legacy(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
+pub(crate) async fn find_legacy(sessions: &TenantSessions, read: &ReadStream) -> sqlx::Result<Found> {
     let row = sqlx::query_file!(
         "sql/read_stream/find_stream_legacy.sql",
         read.tenant.as_str(),
         read.stream.aggregate_type(),
         read.stream.aggregate_id()
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *sessions.session().await?)
     .await?;
     let (control, head) = (parse(&row.phase), row.version.map(Version::new));
     Ok(Found { control, source: Source::Legacy, head, lived: None })
 }
 
-async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
+async fn find_dual(sessions: &TenantSessions, read: &ReadStream) -> sqlx::Result<Found> {
     let row = sqlx::query_file!(
         "sql/read_stream/find_stream_dual.sql",
         read.tenant.as_str(),
         read.stream.aggregate_type(),
         read.stream.aggregate_id()
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *sessions.session().await?)
     .await?;
     Ok(Found {
         control: parse(&row.phase),
@@ -92,14 +92,17 @@ async fn find_dual(pool: &PgPool, read: &ReadStream) -> sqlx::Result<Found> {
 }
 
 /// Says also whether the tenant was proved equal since the fence went up.
-pub(crate) async fn find_partitioned(pool: &PgPool, read: &ReadStream) -> sqlx::Result<(Found, bool)> {
+pub(crate) async fn find_partitioned(
+    sessions: &TenantSessions,
+    read: &ReadStream,
+) -> sqlx::Result<(Found, bool)> {
     let row = sqlx::query_file!(
         "sql/read_stream/find_stream_partitioned.sql",
         read.tenant.as_str(),
         read.stream.aggregate_type(),
         read.stream.aggregate_id()
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *sessions.session().await?)
     .await?;
     let found = Found {
         control: parse(&row.phase),
@@ -118,7 +121,7 @@ fn lived(first: Option<OffsetDateTime>, last: Option<OffsetDateTime>) -> Option<
 impl Page {
     pub(crate) async fn legacy(
         &self,
-        pool: &PgPool,
+        sessions: &TenantSessions,
         read: &ReadStream,
         (from, to): Bounds,
     ) -> sqlx::Result<Vec<RecordedEvent>> {
@@ -136,7 +139,7 @@ impl Page {
                     to,
                     self.rows_max
                 )
-                .fetch_all(pool)
+                .fetch_all(&mut *sessions.session().await?)
                 .await?
             };
         }
@@ -149,7 +152,7 @@ impl Page {
 
     pub(crate) async fn partitioned(
         &self,
-        pool: &PgPool,
+        sessions: &TenantSessions,
         read: &ReadStream,
         (from, to): Bounds,
     ) -> sqlx::Result<Vec<RecordedEvent>> {
@@ -167,7 +170,7 @@ impl Page {
                     to,
                     self.rows_max
                 )
-                .fetch_all(pool)
+                .fetch_all(&mut *sessions.session().await?)
                 .await?
             };
         }
@@ -181,7 +184,7 @@ impl Page {
     /// From both tables, each within bounds of its own.
     pub(crate) async fn union(
         &self,
-        pool: &PgPool,
+        sessions: &TenantSessions,
         read: &ReadStream,
         (from, to): Bounds,
         (lived_from, lived_to): Bounds,
@@ -189,7 +192,7 @@ impl Page {
         // Where everybody writes both tables, this is the union without the floor.
         #[cfg(feature = "planted-bugs")]
         if crate::planted::has(crate::planted::Bug::ForgetFloor) {
-            return self.legacy(pool, read, (from, to)).await;
+            return self.legacy(sessions, read, (from, to)).await;
         }
         macro_rules! fetch {
             ($file:literal) => {
@@ -207,7 +210,7 @@ impl Page {
                     lived_to,
                     self.rows_max
                 )
-                .fetch_all(pool)
+                .fetch_all(&mut *sessions.session().await?)
                 .await?
             };
         }

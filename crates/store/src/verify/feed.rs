@@ -1,7 +1,6 @@
 use partita_model::{
     ChainFault, RecordedEvent, StreamId, TenantId, Uuid, Version, is_intact, is_partita_hash,
 };
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::gaps::Gaps;
@@ -9,6 +8,7 @@ use super::{ChainFinding, ChainStep, ChainTable, Fault};
 use crate::phase::parse;
 use crate::read::page::EVER;
 use crate::read::row::EventRow;
+use crate::sessions::TenantSessions;
 
 /// Rows of one step. They are compared where they are, so few bytes of each are moved.
 const PAGE_ROWS: i64 = 1_000;
@@ -52,16 +52,20 @@ impl Feed {
     }
 
     /// Compares the next rows; says whether they were the last.
-    pub(super) async fn step(&mut self, pool: &PgPool, gaps: &mut Gaps) -> sqlx::Result<(ChainStep, bool)> {
+    pub(super) async fn step(
+        &mut self,
+        sessions: &TenantSessions,
+        gaps: &mut Gaps,
+    ) -> sqlx::Result<(ChainStep, bool)> {
         if self.registered.is_none() {
-            self.registered = Some(self.find_registered(pool).await?);
+            self.registered = Some(self.find_registered(sessions).await?);
         }
-        let rows = self.page(pool).await?;
+        let rows = self.page(sessions).await?;
         let finished = i64::try_from(rows.len()).is_ok_and(|count| count < PAGE_ROWS);
         let mut step = ChainStep { compared: rows.len() as u64, ..ChainStep::default() };
         let mut missing = Vec::new();
         for row in rows {
-            self.check_row(pool, &row, &mut step).await?;
+            self.check_row(sessions, &row, &mut step).await?;
             missing.extend(self.check_position(&row, gaps, &mut step));
             self.after = (row.position, row.event_id);
         }
@@ -69,21 +73,26 @@ impl Feed {
             missing.extend(self.check_end(gaps));
         }
         // Read after the rows: a month that went while they were read went below this floor.
-        if !missing.is_empty() && find_floor(pool, &self.tenant).await?.is_none() {
+        if !missing.is_empty() && find_floor(sessions).await?.is_none() {
             step.findings.extend(missing.into_iter().map(position_missing));
         }
         Ok((step, finished))
     }
 
     /// Where legacy is not whole the chains are followed in the partitioned table, so what a hash can tell is told there.
-    async fn check_row(&self, pool: &PgPool, row: &Compared, step: &mut ChainStep) -> sqlx::Result<()> {
+    async fn check_row(
+        &self,
+        sessions: &TenantSessions,
+        row: &Compared,
+        step: &mut ChainStep,
+    ) -> sqlx::Result<()> {
         let legacy_is_whole = parse(&row.phase).legacy_is_whole();
         if !row.is_in_legacy && legacy_is_whole {
             step.findings.push(row.finding(ChainTable::Legacy, Fault::NoCopy));
         }
         if !row.is_same
             && (legacy_is_whole || row.is_in_legacy)
-            && let Some(copy) = self.find_copy(pool, row).await?
+            && let Some(copy) = self.find_copy(sessions, row).await?
         {
             let changed = is_partita_hash(&copy.event_hash) && !is_intact(&self.tenant, &copy);
             if changed && legacy_is_whole {
@@ -142,13 +151,13 @@ impl Feed {
         self.last.unwrap_or((0, begin))
     }
 
-    async fn find_registered(&self, pool: &PgPool) -> sqlx::Result<Option<Registered>> {
+    async fn find_registered(&self, sessions: &TenantSessions) -> sqlx::Result<Option<Registered>> {
         let row = sqlx::query_file!("sql/verify/find_feed.sql", self.tenant.as_str());
-        let row = row.fetch_optional(pool).await?;
+        let row = row.fetch_optional(&mut *sessions.session().await?).await?;
         Ok(row.map(|row| Registered { last_position: row.last_position, created_at: row.created_at }))
     }
 
-    async fn page(&self, pool: &PgPool) -> sqlx::Result<Vec<Compared>> {
+    async fn page(&self, sessions: &TenantSessions) -> sqlx::Result<Vec<Compared>> {
         let (position, event_id) = self.after;
         sqlx::query_file_as!(
             Compared,
@@ -158,11 +167,15 @@ impl Feed {
             event_id,
             PAGE_ROWS
         )
-        .fetch_all(pool)
+        .fetch_all(&mut *sessions.session().await?)
         .await
     }
 
-    async fn find_copy(&self, pool: &PgPool, row: &Compared) -> sqlx::Result<Option<RecordedEvent>> {
+    async fn find_copy(
+        &self,
+        sessions: &TenantSessions,
+        row: &Compared,
+    ) -> sqlx::Result<Option<RecordedEvent>> {
         let copy = sqlx::query_file_as!(
             EventRow,
             "sql/verify/find_copy.sql",
@@ -170,23 +183,22 @@ impl Feed {
             row.event_id,
             row.event_timestamp
         );
-        Ok(copy.fetch_optional(pool).await?.map(RecordedEvent::from))
+        Ok(copy.fetch_optional(&mut *sessions.session().await?).await?.map(RecordedEvent::from))
     }
 }
 
 /// A tenant's floor; none while it keeps its events for ever.
-pub(super) async fn find_floor(
-    pool: &PgPool,
-    tenant: &TenantId,
-) -> sqlx::Result<Option<partita_model::Timestamp>> {
-    let row = sqlx::query_file!("sql/verify/find_feed.sql", tenant.as_str()).fetch_optional(pool).await?;
+pub(super) async fn find_floor(sessions: &TenantSessions) -> sqlx::Result<Option<partita_model::Timestamp>> {
+    let row = sqlx::query_file!("sql/verify/find_feed.sql", sessions.tenant())
+        .fetch_optional(&mut *sessions.session().await?)
+        .await?;
     Ok(row.and_then(|row| row.retention_floor).map(partita_model::Timestamp::from_datetime))
 }
 
 /// How many rows of a tenant were purged from the legacy table by command.
-pub(super) async fn count_purged(pool: &PgPool, tenant: &TenantId) -> sqlx::Result<u64> {
-    let purged = sqlx::query_file_scalar!("sql/verify/count_purged.sql", tenant.as_str());
-    Ok(u64::try_from(purged.fetch_one(pool).await?).unwrap_or_default())
+pub(super) async fn count_purged(sessions: &TenantSessions) -> sqlx::Result<u64> {
+    let purged = sqlx::query_file_scalar!("sql/verify/count_purged.sql", sessions.tenant());
+    Ok(u64::try_from(purged.fetch_one(&mut *sessions.session().await?).await?).unwrap_or_default())
 }
 
 impl Compared {

@@ -20,15 +20,16 @@ use self::feed::Feed;
 pub use self::finding::{ChainFinding, ChainTable, Fault};
 use self::gaps::Gaps;
 use self::streams::Streams;
-use crate::StoreError;
 use crate::read::store_error;
+use crate::sessions::TenantSessions;
+use crate::{Forbidding, StoreError, row_security};
 
 /// Tenants that are listed at once.
 const TENANTS_A_PAGE: i64 = 100;
 
 /// Verifies one tenant, a step at a time. A step is bounded, and between two no connection is held.
 pub struct ChainVerifier {
-    pool: PgPool,
+    sessions: TenantSessions,
     tenant: TenantId,
     stage: Stage,
     gaps: Gaps,
@@ -56,9 +57,9 @@ pub struct ChainStep {
 }
 
 impl ChainVerifier {
-    pub(crate) fn new(pool: PgPool, tenant: TenantId) -> Self {
+    pub(crate) fn new(sessions: TenantSessions, tenant: TenantId) -> Self {
         let stage = Stage::Feed(Feed::new(tenant.clone()));
-        Self { pool, tenant, stage, gaps: Gaps::default() }
+        Self { sessions, tenant, stage, gaps: Gaps::default() }
     }
 
     /// Looks at the next rows; `None` after the last.
@@ -68,7 +69,7 @@ impl ChainVerifier {
     pub async fn step(&mut self) -> Result<Option<ChainStep>, StoreError> {
         match &mut self.stage {
             Stage::Feed(feed) => {
-                let compared = feed.step(&self.pool, &mut self.gaps).await;
+                let compared = feed.step(&self.sessions, &mut self.gaps).await;
                 let (step, finished) = compared.map_err(|error| store_error(&error))?;
                 if finished {
                     self.stage = Stage::Streams(Box::new(Streams::new(self.tenant.clone())));
@@ -76,7 +77,7 @@ impl ChainVerifier {
                 Ok(Some(step))
             }
             Stage::Streams(streams) => {
-                let step = streams.step(&self.pool, &self.gaps).await?;
+                let step = streams.step(&self.sessions, &self.gaps).await?;
                 if step.is_none() {
                     self.stage = Stage::Done;
                 }
@@ -88,7 +89,14 @@ impl ChainVerifier {
 }
 
 /// Every tenant that has events, or once had, whether or not the platform's own list of tenants knows it.
+///
+/// # Errors
+/// When row security would leave out all that are not named: a list that says so is better than one that is too short.
 pub(crate) async fn list_tenants(pool: &PgPool) -> Result<Vec<TenantId>, StoreError> {
+    let standing = row_security::find(pool).await.map_err(|error| store_error(&error))?;
+    if standing.binds_legacy {
+        return Err(StoreError::Forbidden(Forbidding::RowSecurity));
+    }
     let mut tenants = Vec::new();
     let mut after = String::new();
     loop {

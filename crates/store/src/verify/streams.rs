@@ -4,7 +4,6 @@ use partita_model::{
     ChainCheck, Checked, ControlPhase, Direction, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp,
     Uuid, Version,
 };
-use sqlx::PgPool;
 
 use super::feed::{count_purged, find_floor};
 use super::gaps::Gaps;
@@ -12,6 +11,7 @@ use super::{ChainFinding, ChainStep, ChainTable, Fault};
 use crate::phase::parse;
 use crate::positions::find_positions;
 use crate::read::store_error;
+use crate::sessions::TenantSessions;
 use crate::{StoreError, StreamReader};
 
 /// Streams that are listed at once.
@@ -69,16 +69,21 @@ impl Streams {
     }
 
     /// Follows the next events; `None` after the last.
-    pub(super) async fn step(&mut self, pool: &PgPool, gaps: &Gaps) -> Result<Option<ChainStep>, StoreError> {
+    pub(super) async fn step(
+        &mut self,
+        sessions: &TenantSessions,
+        gaps: &Gaps,
+    ) -> Result<Option<ChainStep>, StoreError> {
         let mut step = ChainStep::default();
         let mut read = 0;
         while read < STEP_EVENTS && step.streams < STREAMS_A_STEP_MAX {
             let mut walk = match self.walk.take() {
                 Some(walk) => walk,
-                None => match self.next_stream(pool).await? {
-                    Some(listed) => self.begin(pool, listed).await?,
+                None => match self.next_stream(sessions).await? {
+                    Some(listed) => self.begin(sessions, listed).await?,
                     None => {
-                        let lost = self.take_lost(pool, gaps).await.map_err(|error| store_error(&error))?;
+                        let lost =
+                            self.take_lost(sessions, gaps).await.map_err(|error| store_error(&error))?;
                         step.findings.extend(lost);
                         break;
                     }
@@ -87,15 +92,19 @@ impl Streams {
             match walk.next_page().await? {
                 Some(events) => {
                     read += events.len() as u64;
-                    walk.excuse_expired(pool, events.first()).await.map_err(|error| store_error(&error))?;
+                    walk.excuse_expired(sessions, events.first())
+                        .await
+                        .map_err(|error| store_error(&error))?;
                     walk.check_page(&events, &mut step);
                     if walk.table == ChainTable::Legacy {
-                        self.find_uncopied(pool, gaps, &events).await.map_err(|error| store_error(&error))?;
+                        self.find_uncopied(sessions, gaps, &events)
+                            .await
+                            .map_err(|error| store_error(&error))?;
                     }
                     self.walk = Some(walk);
                 }
                 None => {
-                    let expired = walk.is_expired(pool).await.map_err(|error| store_error(&error))?;
+                    let expired = walk.is_expired(sessions).await.map_err(|error| store_error(&error))?;
                     walk.end(expired, &mut step);
                 }
             }
@@ -103,9 +112,9 @@ impl Streams {
         Ok(Some(step).filter(|step| read > 0 || step.streams > 0 || !step.findings.is_empty()))
     }
 
-    async fn next_stream(&mut self, pool: &PgPool) -> Result<Option<Listed>, StoreError> {
+    async fn next_stream(&mut self, sessions: &TenantSessions) -> Result<Option<Listed>, StoreError> {
         if self.listed.is_empty() {
-            self.listed = self.list(pool).await.map_err(|error| store_error(&error))?;
+            self.listed = self.list(sessions).await.map_err(|error| store_error(&error))?;
             if let Some(last) = self.listed.back() {
                 let (aggregate_type, aggregate_id) =
                     (last.stream.aggregate_type(), last.stream.aggregate_id());
@@ -115,7 +124,7 @@ impl Streams {
         Ok(self.listed.pop_front())
     }
 
-    async fn begin(&self, pool: &PgPool, listed: Listed) -> Result<Walk, StoreError> {
+    async fn begin(&self, sessions: &TenantSessions, listed: Listed) -> Result<Walk, StoreError> {
         let Listed { stream, record, lived, control } = listed;
         let table = if control.legacy_is_whole() { ChainTable::Legacy } else { ChainTable::Partitioned };
         let read = ReadStream {
@@ -127,7 +136,7 @@ impl Streams {
             from_timestamp: None,
             to_timestamp: None,
         };
-        let events = match StreamReader::open_chain(pool.clone(), table, read).await {
+        let events = match StreamReader::open_chain(sessions.clone(), table, read).await {
             Ok(reader) => Some(reader),
             Err(StoreError::StreamNotFound { stream: _ }) => None,
             Err(error) => return Err(error),
@@ -136,7 +145,7 @@ impl Streams {
         Ok(Walk { stream, check, table, lived, begun: false, events })
     }
 
-    async fn list(&self, pool: &PgPool) -> sqlx::Result<VecDeque<Listed>> {
+    async fn list(&self, sessions: &TenantSessions) -> sqlx::Result<VecDeque<Listed>> {
         let (aggregate_type, aggregate_id) = &self.after;
         let rows = sqlx::query_file!(
             "sql/verify/list_streams.sql",
@@ -145,7 +154,7 @@ impl Streams {
             aggregate_id,
             STREAMS_A_PAGE
         )
-        .fetch_all(pool)
+        .fetch_all(&mut *sessions.session().await?)
         .await?;
         let listed = rows.into_iter().map(|row| Listed {
             stream: StreamId::from_row(row.aggregate_type, row.aggregate_id),
@@ -163,7 +172,7 @@ impl Streams {
     /// fallen out of it.
     async fn find_uncopied(
         &mut self,
-        pool: &PgPool,
+        sessions: &TenantSessions,
         gaps: &Gaps,
         events: &[RecordedEvent],
     ) -> sqlx::Result<()> {
@@ -176,9 +185,9 @@ impl Streams {
         }
         let ids: Vec<Uuid> = suspects.iter().map(|event| event.event_id).collect();
         let timestamps: Vec<Timestamp> = suspects.iter().map(|event| event.event_timestamp).collect();
-        let copied = find_positions(pool, &self.tenant, &ids, &timestamps).await?;
+        let copied = find_positions(sessions, &ids, &timestamps).await?;
         // Read after the copies were looked for: a copy that expired meanwhile lies below it.
-        let floor = find_floor(pool, &self.tenant).await?;
+        let floor = find_floor(sessions).await?;
         for event in suspects.iter().filter(|event| !copied.contains_key(&event.event_id)) {
             if floor.is_some_and(|floor| event.event_timestamp < floor) {
                 self.expired += 1;
@@ -192,12 +201,12 @@ impl Streams {
 
     /// The suspects, where it is proved that there are some: more positions are missing than what expired, or was purged
     /// after it had, can have left behind. Else a process without the flag may have recorded them, in the legacy table alone.
-    async fn take_lost(&mut self, pool: &PgPool, gaps: &Gaps) -> sqlx::Result<Vec<ChainFinding>> {
+    async fn take_lost(&mut self, sessions: &TenantSessions, gaps: &Gaps) -> sqlx::Result<Vec<ChainFinding>> {
         let suspects = std::mem::take(&mut self.suspects);
         if suspects.is_empty() {
             return Ok(suspects);
         }
-        let explained = self.expired + count_purged(pool, &self.tenant).await?;
+        let explained = self.expired + count_purged(sessions).await?;
         Ok(if gaps.outnumber(explained) { suspects } else { Vec::new() })
     }
 }
@@ -213,10 +222,14 @@ impl Walk {
     /// Looks whether what is missing before the first event has expired. The floor is read after the events were: it only
     /// rises, so what it took from them lies below it. A stream of the legacy table that has no
     /// record may have begun at any time.
-    async fn excuse_expired(&mut self, pool: &PgPool, first: Option<&RecordedEvent>) -> sqlx::Result<()> {
+    async fn excuse_expired(
+        &mut self,
+        sessions: &TenantSessions,
+        first: Option<&RecordedEvent>,
+    ) -> sqlx::Result<()> {
         let headless = first.is_some_and(|event| event.version > Version::new(1));
-        if !self.begun && headless && self.may_lose_expired(pool).await? {
-            let floor = find_floor(pool, self.check.tenant()).await?;
+        if !self.begun && headless && self.may_lose_expired(sessions).await? {
+            let floor = find_floor(sessions).await?;
             let unrecorded = self.table == ChainTable::Legacy;
             if floor.is_some_and(|floor| self.lived.map_or(unrecorded, |(first, _)| first < floor)) {
                 self.check.excuse_beginning();
@@ -227,19 +240,19 @@ impl Walk {
     }
 
     /// Whether expired events leave the table: the partitioned one with their months, the legacy one by a purge.
-    async fn may_lose_expired(&self, pool: &PgPool) -> sqlx::Result<bool> {
+    async fn may_lose_expired(&self, sessions: &TenantSessions) -> sqlx::Result<bool> {
         match self.table {
             ChainTable::Partitioned => Ok(true),
-            ChainTable::Legacy => Ok(count_purged(pool, self.check.tenant()).await? > 0),
+            ChainTable::Legacy => Ok(count_purged(sessions).await? > 0),
         }
     }
 
     /// Whether the stream has no event any more because all have expired.
-    async fn is_expired(&self, pool: &PgPool) -> sqlx::Result<bool> {
-        if self.begun || !self.may_lose_expired(pool).await? {
+    async fn is_expired(&self, sessions: &TenantSessions) -> sqlx::Result<bool> {
+        if self.begun || !self.may_lose_expired(sessions).await? {
             return Ok(false);
         }
-        let floor = find_floor(pool, self.check.tenant()).await?;
+        let floor = find_floor(sessions).await?;
         Ok(floor.zip(self.lived).is_some_and(|(floor, (_, last))| last < floor))
     }
 

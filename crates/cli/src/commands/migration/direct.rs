@@ -2,7 +2,7 @@
 
 use partita_migration::{WorkerConfig, Workers};
 use partita_server::{ServeError, serve_in_memory};
-use partita_store::{DatabaseUrl, LaneConfig, StartError, Store, StoreConfig};
+use partita_store::{DatabaseUrl, LaneConfig, RowSecurity, StartError, Store, StoreConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -67,11 +67,12 @@ impl Direct {
 }
 
 /// The flag is on whatever the shell says: nothing is appended here, and every phase permits it. Nobody else is to wait for
-/// this process to follow a change of the phase.
+/// this process to follow a change of the phase. What `row_security` asks of those that serve is not asked of whoever migrates.
 fn store_config(config: &Config, url: DatabaseUrl) -> StoreConfig {
     StoreConfig {
         partitions_v1: true,
         is_listed: false,
+        row_security: RowSecurity::Auto,
         lanes: LaneConfig { count: 1, ..config.lanes },
         ..config.store(url)
     }
