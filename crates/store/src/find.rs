@@ -39,7 +39,9 @@ pub(crate) async fn find_events(
 /// What the control row says, and the events as far as the tables of the phase know them.
 async fn find_in(pool: &PgPool, phase: Phase, find: &FindEvents) -> sqlx::Result<(ControlPhase, Found)> {
     if !phase.legacy_is_whole() {
-        return find_in_partitioned(pool, find).await;
+        let (said, mut found) = find_in_partitioned(pool, find).await?;
+        fill_left(pool, find, &mut found).await?;
+        return Ok((said, found));
     }
     let (said, mut found) = find_in_legacy(pool, find).await?;
     if phase.writes_partitioned() {
@@ -69,6 +71,20 @@ async fn find_in_partitioned(pool: &PgPool, find: &FindEvents) -> sqlx::Result<(
         Some(event(row.event_id?, stream?, row.aggregate_version?, row.position, row.event_timestamp?))
     });
     Ok((said, found.collect()))
+}
+
+/// Adds what only the legacy table has: events whose months are gone.
+async fn fill_left(pool: &PgPool, find: &FindEvents, found: &mut Found) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = find.event_ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query_file!("sql/find_events/find_events_left.sql", find.tenant.as_str(), &ids as _);
+    for row in rows.fetch_all(pool).await? {
+        let stream = (row.aggregate_type, row.aggregate_id);
+        found.extend([event(row.event_id, stream, row.aggregate_version, None, row.event_timestamp)]);
+    }
+    Ok(())
 }
 
 fn event(

@@ -4,7 +4,7 @@ use partita_model::{Appended, TenantId, Timestamp, Uuid};
 use sqlx::PgPool;
 
 /// Where recorded events of one tenant stand in its feed; those that are in the legacy table alone are left out. The
-/// timestamps, of which there is at least one an event, prune to the months that hold the events.
+/// timestamps, one an event and in the same order, prune to the months that hold the events.
 pub(crate) async fn find_positions(
     pool: &PgPool,
     tenant: &TenantId,
@@ -14,12 +14,14 @@ pub(crate) async fn find_positions(
     let (Some(first), Some(last)) = (timestamps.iter().min(), timestamps.iter().max()) else {
         return Ok(HashMap::new());
     };
+    let times: Vec<_> = timestamps.iter().map(|at| at.to_datetime()).collect();
     let rows = sqlx::query_file!(
         "sql/append/find_positions.sql",
         tenant.as_str(),
         event_ids,
         first.to_datetime(),
-        last.to_datetime()
+        last.to_datetime(),
+        &times
     )
     .fetch_all(pool)
     .await?;
