@@ -12,6 +12,8 @@ pub(crate) const STREAMS: [&str; 3] = ["1", "2", "ü-%_"];
 pub(crate) const OLDEST_MONTH: i32 = -4;
 /// Most operations of a case.
 const OPERATIONS_MAX: usize = 40;
+/// Most operations of each part of a case that goes to `finalized` and back: before, there, and afterwards.
+const PART_OPERATIONS_MAX: usize = 14;
 /// Events of an append that takes more than one page to be read.
 const MANY: usize = 135;
 
@@ -67,6 +69,8 @@ pub(crate) enum Difference {
     Data,
     /// It has its first event alone.
     Shorter,
+    /// Its events have no times, and go wherever the streams stand.
+    Undated,
     /// It is another stream's.
     Stream,
 }
@@ -108,6 +112,7 @@ pub(crate) enum Operation {
         tenant: usize,
         months: u32,
     },
+    /// Of the months that wait to be restored, where there are any.
     Restore {
         tenant: usize,
         month: i32,
@@ -123,8 +128,21 @@ pub(crate) enum Operation {
     },
 }
 
+/// Most of the time whatever comes; else there and back, which comes by itself too seldom.
 pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    vec(operation(), 1..=OPERATIONS_MAX)
+    prop_oneof![
+        2 => vec(operation(), 1..=OPERATIONS_MAX),
+        1 => there_and_back(),
+    ]
+}
+
+/// Over the fence to `finalized`, and back to `open`.
+fn there_and_back() -> impl Strategy<Value = Vec<Operation>> {
+    let is_no_move = |operation: &Operation| !matches!(operation, Operation::Move { .. });
+    let part = move || vec(operation().prop_filter("the phase stays", is_no_move), 0..=PART_OPERATIONS_MAX);
+    let moves = [Operation::Move { back: false }, Operation::Move { back: false }];
+    (part(), part(), part())
+        .prop_map(move |parts| [parts.0.as_slice(), &moves, &parts.1, &moves, &parts.2].concat())
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -187,6 +205,7 @@ fn difference() -> impl Strategy<Value = Difference> {
         4 => Just(Difference::None),
         1 => Just(Difference::Data),
         1 => Just(Difference::Shorter),
+        2 => Just(Difference::Undated),
         1 => Just(Difference::Stream),
     ]
 }

@@ -6,7 +6,7 @@ use partita_proto::v1::{GetAppendResultRequest, RecordedEvent};
 use partita_tests::Refusal;
 use uuid::Uuid;
 
-use crate::appends::{head_in, instant_of};
+use crate::appends::instant_of;
 use crate::operation::{Process, STREAMS, TENANTS, When};
 use crate::stage::{Stage, instant};
 use crate::world::{Event, FOREIGN_USER, Place, Tables};
@@ -29,7 +29,7 @@ impl Stage {
         });
         let call = if backwards { call.backwards() } else { call };
         let tables = self.tables_of_reads(process, tenant);
-        let head = head_in(self, tables, tenant, stream);
+        let head = self.world.tenants[tenant].head(stream);
         if !self.serves(process) {
             return self.assert_contradiction(&call.refused().await);
         }
@@ -120,19 +120,25 @@ impl Stage {
             }
         };
         assert_eq!(results.len(), ids.len(), "{}", self.doing());
-        // Once legacy is not whole the partitioned table is asked, whatever the time of the event.
-        let tables = if self.world.phase.legacy_is_whole() { Tables::Legacy } else { Tables::Partitioned };
+        // Once legacy is not whole the partitioned table is asked, whatever the time of the event, and then legacy.
+        let tables = if self.world.phase.legacy_is_whole() { Tables::Legacy } else { Tables::Both };
         let doing = self.doing().to_owned();
         let events = &mut self.world.tenants[tenant].events;
         for (id, result) in ids.iter().zip(&results) {
             let is_known = |event: &&mut Event| {
+                let is_partitioned = event.place == Place::Attached;
                 let is_there = match tables {
-                    Tables::Legacy | Tables::Both => event.in_legacy,
-                    Tables::Partitioned => event.place == Place::Attached,
+                    Tables::Legacy => event.in_legacy,
+                    Tables::Partitioned => is_partitioned,
+                    Tables::Both => event.in_legacy || is_partitioned,
                 };
                 event.id == *id && is_there
             };
-            let event = events.iter_mut().find(is_known);
+            // An id that was used again: what the partitioned table has, and of that the later one.
+            let rank = |event: &&mut Event| {
+                (tables == Tables::Both && event.place == Place::Attached, event.version)
+            };
+            let event = events.iter_mut().filter(is_known).max_by_key(rank);
             assert_eq!(result.recorded.is_some(), event.is_some(), "{doing}: {result:?}, wanted {event:?}");
             if let (Some(place), Some(event)) = (&result.recorded, event) {
                 let told = place.event.as_ref().unwrap();

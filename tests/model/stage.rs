@@ -94,8 +94,7 @@ impl Stage {
     pub(crate) fn tables_of_ids(&self, process: Process) -> Tables {
         match (process, self.world.phase) {
             (Process::FlagOff, _) | (_, Phase::Open | Phase::Fenced) => Tables::Legacy,
-            (_, Phase::Restoring) => Tables::Both,
-            (_, Phase::Finalized) => Tables::Partitioned,
+            (_, Phase::Finalized | Phase::Restoring) => Tables::Both,
         }
     }
 

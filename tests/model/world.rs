@@ -56,6 +56,8 @@ pub(crate) struct Event {
     pub(crate) user: String,
     pub(crate) at: Timestamp,
     pub(crate) in_legacy: bool,
+    /// A restore could not copy it: the legacy table has another event of its id.
+    pub(crate) left_behind: bool,
     pub(crate) place: Place,
     pub(crate) position: Position,
     /// Once it was read.
@@ -149,13 +151,21 @@ impl Tenant {
         }
     }
 
-    /// Copies to the legacy table what it lacks.
+    /// Copies to the legacy table what it lacks, of all months that are kept.
     pub(crate) fn restore_legacy(&mut self) {
-        let floor = self.floor;
         for event in &mut self.events {
-            let is_live = floor.is_none_or(|floor| event.at >= floor);
-            event.in_legacy |= is_live && event.place == Place::Attached;
+            event.in_legacy |= event.place != Place::Nowhere && !event.left_behind;
         }
+    }
+
+    /// Leaves an event behind that could not be copied to legacy, for which there must be a reason.
+    pub(crate) fn leave_behind(&mut self, id: Uuid, version: i32) {
+        let kept = |event: &&Event| event.id == id && (event.in_legacy || event.place != Place::Nowhere);
+        assert!(self.events.iter().filter(kept).count() > 1, "{id}@{version} could have been copied");
+        let is_it = |event: &&mut Event| event.id == id && event.version == version;
+        let event = self.events.iter_mut().find(is_it).expect("an event that is there");
+        assert!(!event.in_legacy, "{event:?}");
+        event.left_behind = true;
     }
 
     /// Raises the floor; months below it go, at once or to be restored.
@@ -179,7 +189,8 @@ impl Tenant {
         self.floor = self.floor.map(|floor| floor.min(month.start()));
     }
 
-    /// Those of the ids that an append of these events finds recorded.
+    /// Those of the ids that an append of these events finds recorded. An id that was used again may be known twice: then
+    /// the event in the months that the append names goes before, and the later one.
     pub(crate) fn known(
         &self,
         tables: Tables,
@@ -187,12 +198,13 @@ impl Tenant {
         ids: &[Uuid],
     ) -> BTreeMap<Uuid, &Event> {
         let (since, months) = window;
-        let in_window = |at: Timestamp| {
-            at >= since || months.is_some_and(|(first, last)| (first..=last).contains(&Month::of(at)))
+        let in_months = |at: Timestamp| {
+            months.is_some_and(|(first, last)| at < since && (first..=last).contains(&Month::of(at)))
         };
         let ids: BTreeSet<&Uuid> = ids.iter().collect();
         let knows = |event: &&Event| {
-            let in_partitioned = event.place == Place::Attached && in_window(event.at);
+            let in_window = event.at >= since || in_months(event.at);
+            let in_partitioned = event.place == Place::Attached && in_window;
             let is_known = match tables {
                 Tables::Legacy => event.in_legacy,
                 Tables::Both => event.in_legacy || in_partitioned,
@@ -200,6 +212,9 @@ impl Tenant {
             };
             is_known && ids.contains(&event.id)
         };
-        self.events.iter().filter(knows).map(|event| (event.id, event)).collect()
+        let is_named = |event: &Event| event.place == Place::Attached && in_months(event.at);
+        let mut known: Vec<&Event> = self.events.iter().filter(knows).collect();
+        known.sort_by_key(|event| (is_named(event), event.version));
+        known.into_iter().map(|event| (event.id, event)).collect()
     }
 }

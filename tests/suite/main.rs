@@ -73,3 +73,4 @@ mod two_servers;
 mod verify_chain;
 mod verify_tables;
 mod version_conflict;
+mod way_back;

@@ -156,7 +156,7 @@ async fn a_restore_that_cannot_copy_a_row_stays_where_it_is_and_goes_on_later() 
     let (reports, _unheard) = mpsc::channel(1_000);
     let stop = CancellationToken::new();
     let refused = migration.restore(config, "ann", &reports, &stop).await.unwrap_err();
-    assert!(matches!(refused, MigrationError::Refused(Refusal::Quarantine { rows: 1 })), "{refused}");
+    assert!(matches!(refused, MigrationError::Refused(Refusal::Uncopied { rows: 1 })), "{refused}");
     assert_eq!(phase(&database).await, "restoring");
     database.tamper("DELETE FROM event_store WHERE aggregate_version = 7 AND aggregate_id = '1'").await;
     migration.restore(config, "ann", &reports, &stop).await.unwrap();

@@ -97,6 +97,9 @@ async fn the_app_role_is_refused_everything_else() {
     ] {
         assert_eq!(refused(&mut session, &statement).await, "42501", "{statement}");
     }
+    // What the way back reads, it may read of a month in whatever state.
+    let uncopied = "SELECT event_store_count_uncopied('acme', date_trunc('month', now(), 'UTC'), true)";
+    assert_eq!(refused(&mut session, uncopied).await, "");
     // What it may call does not lower, or raise, the floor of a tenant with events.
     let floor = "SELECT retention_floor::text FROM event_store_tenant";
     let kept: String = database.scalar(floor).await;
@@ -136,6 +139,7 @@ async fn the_reader_role_reads_and_is_refused_the_rest() {
         "SELECT event_store_create_months('acme', ARRAY[now()])",
         "SELECT event_store_create_missing_months('acme', 12, 0)",
         "SELECT event_store_begin_floor('acme', now())",
+        "SELECT event_store_kept_rows('acme', now(), 1, 1)",
     ] {
         assert_eq!(refused(&mut session, forbidden).await, "42501", "{forbidden}");
     }

@@ -75,6 +75,12 @@ pub enum Refusal {
         /// How many.
         rows: u64,
     },
+    /// Rows could not be copied back.
+    #[error("{rows} rows are in quarantine: event_store refuses them")]
+    Uncopied {
+        /// How many.
+        rows: u64,
+    },
     /// The tables differ.
     #[error("{rows} differences between the tables are open")]
     Mismatches {
@@ -116,7 +122,7 @@ impl Refusal {
             Self::Phase { .. } => "PHASE",
             Self::NotBackfilled { .. } => "NOT_BACKFILLED",
             Self::TailTooLong { .. } => "TAIL_TOO_LONG",
-            Self::Quarantine { .. } => "QUARANTINE",
+            Self::Quarantine { .. } | Self::Uncopied { .. } => "QUARANTINE",
             Self::Mismatches { .. } => "MISMATCHES",
             Self::NotVerified { .. } => "NOT_VERIFIED",
             Self::Instances { .. } => "INSTANCES",
@@ -141,6 +147,10 @@ impl Refusal {
             }
             Self::Quarantine { .. } => {
                 "`partita migration mismatches` lists them; correct the rows, then `partita migration backfill start`"
+            }
+            Self::Uncopied { .. } => {
+                "`partita migration mismatches` lists them; mend event_store, or leave them behind with `partita migration accept`; \
+                 then `partita migration restore --execute`"
             }
             Self::Mismatches { .. } => {
                 "`partita migration mismatches` lists them; `partita migration repair`, then `partita migration verify`"

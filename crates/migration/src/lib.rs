@@ -29,7 +29,7 @@ pub use error::{MigrationError, Refusal};
 pub use migration::Migration;
 pub use moves::{Move, Restoring};
 pub use plan::{Plan, PlannedMonth};
-pub use quarantine::QuarantinedRow;
+pub use quarantine::{Accepted, QuarantinedRow};
 pub use repair::{Repair, RepairStep};
 pub use status::{BusyUnit, Instance, Progress, Status};
 pub use unit::Direction;

@@ -136,6 +136,28 @@ impl Migration {
         verify::verify(&self.url, options, reports).await
     }
 
+    /// How many rows could not be copied back to the legacy table, and wait for a decision; of one tenant, or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn uncopied(&self, tenant: Option<&TenantId>) -> Result<u64, MigrationError> {
+        Ok(quarantine::count_open(&self.pool, tenant).await?)
+    }
+
+    /// Decides that these rows stay in the partitioned table alone, and writes down who decided it and why; gives how many. The
+    /// next `restore` ends without them.
+    ///
+    /// # Errors
+    /// When the phase is not `restoring`.
+    pub async fn accept(
+        &self,
+        tenant: Option<&TenantId>,
+        by: &str,
+        reason: &str,
+    ) -> Result<u64, MigrationError> {
+        quarantine::accept(&self.pool, tenant, by, reason).await
+    }
+
     /// What a repair would do; changes nothing.
     ///
     /// # Errors

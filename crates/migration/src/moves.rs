@@ -143,7 +143,7 @@ pub(crate) async fn list_obstacles(pool: &PgPool, wanted: Move) -> Result<Vec<Re
         ],
         Move::BeginRestore => vec![find_instances(pool, &["finalized"]).await?],
         Move::EndRestore => vec![
-            quarantine(found.restore_quarantined),
+            counted(found.restore_quarantined, |rows| Refusal::Uncopied { rows }),
             mismatches,
             counted(found.restore_open, |units| Refusal::NotBackfilled { units, first: None }),
             find_instances(pool, &["restoring"]).await?,

@@ -1,9 +1,9 @@
-use partita_model::{Month, Timestamp};
+use partita_model::{Month, TenantId, Timestamp};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::unit::{Cursor, Unit};
-use crate::{Direction, MigrationError};
+use crate::{Direction, MigrationError, Refusal, status};
 
 /// Most rows of a kind that a plan writes down for one tenant: one is enough to block, a thousand to see why.
 const OUTSIDE_ROWS_MAX: i64 = 1_000;
@@ -37,6 +37,19 @@ pub struct QuarantinedRow {
     pub first_seen: Timestamp,
     /// When it was met last.
     pub last_seen: Timestamp,
+    /// The decision to leave it behind; none while it stands in the way.
+    pub accepted: Option<Accepted>,
+}
+
+/// The decision that a row which could not be copied back stays in the partitioned table alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Who made it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Puts the row that comes next in a unit into quarantine; false when the lease is lost.
@@ -82,7 +95,6 @@ pub(crate) async fn put(
                 "sql/quarantine/put_partitioned.sql",
                 unit.tenant,
                 unit.start,
-                unit.end,
                 unit.token,
                 unit.cursor.version,
                 code,
@@ -126,6 +138,32 @@ pub(crate) async fn forget_outside(pool: &PgPool, since: OffsetDateTime) -> sqlx
     Ok(())
 }
 
+/// How many rows could not be copied back and wait for a decision.
+pub(crate) async fn count_open(pool: &PgPool, tenant: Option<&TenantId>) -> sqlx::Result<u64> {
+    let tenant = tenant.map(TenantId::as_str);
+    let open = sqlx::query_file_scalar!("sql/quarantine/count_open.sql", tenant).fetch_one(pool).await?;
+    Ok(open.unsigned_abs())
+}
+
+/// Leaves those rows behind, for good; gives how many. Only on the way back: where else rows are in quarantine, they are in
+/// legacy, and it is legacy that is left.
+pub(crate) async fn accept(
+    pool: &PgPool,
+    tenant: Option<&TenantId>,
+    by: &str,
+    reason: &str,
+) -> Result<u64, MigrationError> {
+    let phase = status::read_phase(pool).await?;
+    if phase != "restoring" {
+        return Err(Refusal::Phase { phase, wanted: "to leave rows behind", from: "restoring" }.into());
+    }
+    let tenant = tenant.map(TenantId::as_str);
+    let accepted =
+        sqlx::query_file_scalar!("sql/quarantine/accept.sql", tenant, by, reason).fetch_one(pool).await?;
+    tracing::warn!(rows = accepted, tenant, by, reason, "rows left behind in the partitioned table");
+    Ok(accepted.unsigned_abs())
+}
+
 pub(crate) async fn list(
     pool: &PgPool,
     after: i64,
@@ -148,6 +186,11 @@ pub(crate) async fn list(
                 reason: row.reason,
                 first_seen: Timestamp::from_datetime(row.first_seen),
                 last_seen: Timestamp::from_datetime(row.last_seen),
+                accepted: row.accepted_at.map(|at| Accepted {
+                    at: Timestamp::from_datetime(at),
+                    by: row.accepted_by.unwrap_or_default(),
+                    reason: row.accept_reason.unwrap_or_default(),
+                }),
             })
         })
         .collect()

@@ -60,8 +60,10 @@ pub struct Progress {
     pub tenants_backfilled: u64,
     /// Of those, proved equal; since the fence went up, where it is up.
     pub tenants_verified: u64,
-    /// Rows that could not be copied.
+    /// Rows that could not be copied, and stand in the way.
     pub quarantined: u64,
+    /// Rows that a restore left behind in the partitioned table, by somebody's decision.
+    pub accepted: u64,
     /// Differences that are open.
     pub mismatches: u64,
 }
@@ -156,6 +158,7 @@ async fn sum(pool: &PgPool, direction: Direction, busy: &[BusyUnit]) -> Result<P
         tenants_backfilled: row.tenants_backfilled.unsigned_abs(),
         tenants_verified: row.tenants_verified.unsigned_abs(),
         quarantined: row.quarantined.unsigned_abs(),
+        accepted: row.accepted.unsigned_abs(),
         mismatches: row.mismatches.unsigned_abs(),
     })
 }

@@ -256,7 +256,7 @@ async fn count_missing(connection: &mut PgConnection, unit: &Unit) -> Result<i64
                 .await?
         }
         Direction::Restore => {
-            sqlx::query_file_scalar!("sql/restore/count_missing.sql", unit.tenant, unit.start, unit.end)
+            sqlx::query_file_scalar!("sql/restore/count_missing.sql", unit.tenant, unit.start)
                 .fetch_one(&mut *transaction)
                 .await?
         }
@@ -278,7 +278,7 @@ async fn count_left(connection: &mut PgConnection, unit: &Unit) -> Result<i64, M
                 .await?
         }
         Direction::Restore => {
-            sqlx::query_file_scalar!("sql/restore/count_left.sql", unit.tenant, unit.start, unit.end)
+            sqlx::query_file_scalar!("sql/restore/count_left.sql", unit.tenant, unit.start)
                 .fetch_one(&mut *transaction)
                 .await?
         }

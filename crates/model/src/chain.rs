@@ -14,6 +14,8 @@ pub struct ChainCheck {
     previous: Option<(Version, String)>,
     /// Whether the chain may begin at any version.
     headless: bool,
+    /// The version that may come next, whatever is missing before it.
+    resumed: Option<Version>,
 }
 
 /// What a check found of one event.
@@ -48,7 +50,7 @@ pub enum ChainFault {
 impl ChainCheck {
     /// Begins before a stream's first event. `record` is the stream's own record of its last event, where it has one.
     pub fn new(tenant: TenantId, record: Option<(Version, String)>) -> Self {
-        Self { tenant, record, previous: None, headless: false }
+        Self { tenant, record, previous: None, headless: false, resumed: None }
     }
 
     /// Whose stream it is.
@@ -61,6 +63,16 @@ impl ChainCheck {
         self.headless = true;
     }
 
+    /// Takes note that whatever is missing right before this version has expired: nothing tells any more what it links to.
+    pub fn excuse_before(&mut self, version: Version) {
+        self.resumed = Some(version);
+    }
+
+    /// The version of the last event that was checked; 0 before the first.
+    pub fn last(&self) -> Version {
+        self.previous.as_ref().map_or(Version::NONE, |(version, _)| *version)
+    }
+
     /// Checks the next event. A chain that another program began may begin at any version.
     pub fn next(&mut self, event: &RecordedEvent) -> Checked {
         let previous = self.previous.replace((event.version, event.event_hash.clone()));
@@ -71,6 +83,7 @@ impl ChainCheck {
             }
             None => {}
             Some((version, _)) if event.version <= version => return Checked::Broken(ChainFault::Repeated),
+            Some(_) if self.resumed == Some(event.version) => {}
             Some((version, _)) if version.checked_add(1) != Some(event.version) => {
                 return Checked::Broken(ChainFault::Missing { after: version });
             }
@@ -98,9 +111,8 @@ impl ChainCheck {
     /// # Errors
     /// `WrongEnd`, with the version that the record names.
     pub fn end(&self) -> Result<(), (Version, ChainFault)> {
-        let last = self.previous.as_ref().map_or(Version::NONE, |(version, _)| *version);
         match &self.record {
-            Some((version, _)) if last < *version => Err((*version, ChainFault::WrongEnd)),
+            Some((version, _)) if self.last() < *version => Err((*version, ChainFault::WrongEnd)),
             Some(_) | None => Ok(()),
         }
     }
@@ -220,6 +232,24 @@ mod tests {
         assert_eq!(check.next(&events[1]), Checked::Verified);
         let after = Version::new(2);
         assert_eq!(check.next(&events[3]), Checked::Broken(ChainFault::Missing { after }));
+    }
+
+    #[test]
+    fn a_gap_that_is_excused_is_no_fault_and_nothing_else_is_excused_by_it() {
+        let events = chain(5);
+        let mut check = ChainCheck::new(tenant(), None);
+        assert_eq!(check.next(&events[0]), Checked::Verified);
+        check.excuse_before(Version::new(3));
+        assert_eq!(check.next(&events[2]), Checked::Verified);
+        let after = Version::new(3);
+        assert_eq!(check.next(&events[4]), Checked::Broken(ChainFault::Missing { after }));
+
+        let mut changed = chain(3).remove(2);
+        changed.data = "0".to_owned();
+        let mut check = ChainCheck::new(tenant(), None);
+        check.next(&events[0]);
+        check.excuse_before(Version::new(3));
+        assert_eq!(check.next(&changed), Checked::Broken(ChainFault::Changed));
     }
 
     #[test]

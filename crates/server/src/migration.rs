@@ -1,5 +1,6 @@
 //! The calls about the migration, a file each; and what they share.
 
+mod accept_quarantined;
 mod change_phase;
 mod control_backfill;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod request;
 mod running;
 mod verify_migration;
 
+pub(crate) use accept_quarantined::accept_quarantined;
 pub(crate) use change_phase::change_phase;
 pub(crate) use control_backfill::control_backfill;
 pub(crate) use get_migration_status::get_migration_status;

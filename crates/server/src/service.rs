@@ -5,12 +5,13 @@ use partita_migration::Migration;
 use partita_proto::v1::event_store_service_server::{EventStoreService, EventStoreServiceServer};
 use partita_proto::v1::partition_admin_service_server::{PartitionAdminService, PartitionAdminServiceServer};
 use partita_proto::v1::{
-    AppendPipelineRequest, AppendPipelineResponse, AppendRequest, AppendResponse, AppendStreamsRequest,
-    AppendStreamsResponse, CheckPartitionsRequest, CheckPartitionsResponse, GetAppendResultRequest,
-    GetAppendResultResponse, ListPartitionsRequest, ListPartitionsResponse, MaintainPartitionsRequest,
-    MaintainPartitionsResponse, PurgeLegacyRequest, PurgeLegacyResponse, ReadStreamRequest,
-    ReadStreamResponse, RestorePartitionRequest, RestorePartitionResponse, SetLegalHoldRequest,
-    SetLegalHoldResponse, SetRetentionRequest, SetRetentionResponse, VerifyChainRequest, VerifyChainResponse,
+    AcceptQuarantinedRequest, AcceptQuarantinedResponse, AppendPipelineRequest, AppendPipelineResponse,
+    AppendRequest, AppendResponse, AppendStreamsRequest, AppendStreamsResponse, CheckPartitionsRequest,
+    CheckPartitionsResponse, GetAppendResultRequest, GetAppendResultResponse, ListPartitionsRequest,
+    ListPartitionsResponse, MaintainPartitionsRequest, MaintainPartitionsResponse, PurgeLegacyRequest,
+    PurgeLegacyResponse, ReadStreamRequest, ReadStreamResponse, RestorePartitionRequest,
+    RestorePartitionResponse, SetLegalHoldRequest, SetLegalHoldResponse, SetRetentionRequest,
+    SetRetentionResponse, VerifyChainRequest, VerifyChainResponse,
 };
 use partita_proto::v1::{
     ChangePhaseRequest, ChangePhaseResponse, ControlBackfillRequest, ControlBackfillResponse,
@@ -284,6 +285,14 @@ impl PartitionAdminService for PartitionAdmin {
     ) -> Result<Response<RepairMismatchesResponse>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
         migration::repair_mismatches(&self.migration, request).await
+    }
+
+    async fn accept_quarantined(
+        &self,
+        request: Request<AcceptQuarantinedRequest>,
+    ) -> Result<Response<AcceptQuarantinedResponse>, Status> {
+        self.let_in(&request, |message| &message.tenant_id)?;
+        migration::accept_quarantined(&self.migration, request).await
     }
 
     type ChangePhaseStream = Messages<ChangePhaseResponse>;

@@ -198,6 +198,9 @@ fn explain(error: &StoreError) -> Explanation {
         StoreError::TenantNotFound { tenant } => {
             because(ErrorReason::TenantNotFound).with("tenant_id", tenant)
         }
+        StoreError::MonthIncomplete { tenant, month } => {
+            because(ErrorReason::MonthIncomplete).with("tenant_id", tenant).with("month", month)
+        }
         StoreError::PartitionNotFound { tenant, month } => {
             because(ErrorReason::PartitionNotFound).with("tenant_id", tenant).with("month", month)
         }
@@ -299,7 +302,8 @@ fn code(reason: ErrorReason) -> Code {
         ErrorReason::LegacyConstraint
         | ErrorReason::PhaseContradiction
         | ErrorReason::DatabaseForbids
-        | ErrorReason::MigrationObstacle => Code::FailedPrecondition,
+        | ErrorReason::MigrationObstacle
+        | ErrorReason::MonthIncomplete => Code::FailedPrecondition,
         ErrorReason::Unspecified | ErrorReason::Internal => Code::Internal,
     }
 }

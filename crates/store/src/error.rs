@@ -61,6 +61,17 @@ pub enum StoreError {
         /// The month asked for.
         month: Month,
     },
+    /// The month would come back without events of it that legacy alone has.
+    #[error(
+        "month {month} of tenant `{tenant}` cannot be restored now: event_store has events that its partitions never had, \
+             and is not read in this phase; go back to open first (`partita migration restore`)"
+    )]
+    MonthIncomplete {
+        /// The tenant asked for.
+        tenant: TenantId,
+        /// The month asked for.
+        month: Month,
+    },
     /// Too much is waiting already.
     #[error("too many appends are waiting, try again in {} ms", retry_after.as_millis())]
     Overloaded {
@@ -205,6 +216,7 @@ impl StoreError {
             | Self::StreamNotFound { .. }
             | Self::TenantNotFound { .. }
             | Self::PartitionNotFound { .. }
+            | Self::MonthIncomplete { .. }
             | Self::Overloaded { .. }
             | Self::DeadlineExceeded
             | Self::ReadTimeout

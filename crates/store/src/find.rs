@@ -43,7 +43,9 @@ async fn find_in(
     find: &FindEvents,
 ) -> sqlx::Result<(ControlPhase, Found)> {
     if !phase.legacy_is_whole() {
-        return find_in_partitioned(sessions, find).await;
+        let (said, mut found) = find_in_partitioned(sessions, find).await?;
+        fill_left(sessions, find, &mut found).await?;
+        return Ok((said, found));
     }
     let (said, mut found) = find_in_legacy(sessions, find).await?;
     if phase.writes_partitioned() {
@@ -78,6 +80,20 @@ async fn find_in_partitioned(
         Some(event(row.event_id?, stream?, row.aggregate_version?, row.position, row.event_timestamp?))
     });
     Ok((said, found.collect()))
+}
+
+/// Adds what only the legacy table has: events whose months are gone.
+async fn fill_left(sessions: &TenantSessions, find: &FindEvents, found: &mut Found) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = find.event_ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query_file!("sql/find_events/find_events_left.sql", find.tenant.as_str(), &ids as _);
+    for row in rows.fetch_all(&mut *sessions.session().await?).await? {
+        let stream = (row.aggregate_type, row.aggregate_id);
+        found.extend([event(row.event_id, stream, row.aggregate_version, None, row.event_timestamp)]);
+    }
+    Ok(())
 }
 
 fn event(

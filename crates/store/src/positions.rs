@@ -5,7 +5,7 @@ use partita_model::{Appended, Timestamp, Uuid};
 use crate::sessions::TenantSessions;
 
 /// Where recorded events of one tenant stand in its feed; those that are in the legacy table alone are left out. The
-/// timestamps, of which there is at least one an event, prune to the months that hold the events.
+/// timestamps, one an event and in the same order, prune to the months that hold the events.
 pub(crate) async fn find_positions(
     sessions: &TenantSessions,
     event_ids: &[Uuid],
@@ -14,12 +14,14 @@ pub(crate) async fn find_positions(
     let (Some(first), Some(last)) = (timestamps.iter().min(), timestamps.iter().max()) else {
         return Ok(HashMap::new());
     };
+    let times: Vec<_> = timestamps.iter().map(|at| at.to_datetime()).collect();
     let rows = sqlx::query_file!(
         "sql/append/find_positions.sql",
         sessions.tenant(),
         event_ids,
         first.to_datetime(),
-        last.to_datetime()
+        last.to_datetime(),
+        &times
     )
     .fetch_all(&mut *sessions.session().await?)
     .await?;

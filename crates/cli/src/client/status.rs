@@ -113,6 +113,7 @@ impl Refusal {
             ErrorReason::TenantNotFound => {
                 Some("check the tenant, or make it ready with `partita partitions maintain`")
             }
+            ErrorReason::MonthIncomplete => Some("`partita migration restore`, then restore the month"),
             ErrorReason::PartitionNotFound => Some("see event_store_detached for what can be restored"),
             ErrorReason::BelowFloor => {
                 Some("leave the event out or correct its time: the floor never comes down")

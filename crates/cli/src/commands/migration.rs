@@ -1,3 +1,4 @@
+mod accept;
 mod backfill;
 mod direct;
 mod doctor;
@@ -53,6 +54,8 @@ enum SessionCommand {
     Mismatches(mismatches::MismatchesArgs),
     /// Mend the differences whose cause is known, and tell what would mend the others
     Repair(repair::RepairArgs),
+    /// Leave behind what a restore could not copy back to the legacy table
+    Accept(accept::AcceptArgs),
     /// From open to fenced: the legacy table refuses programs that write it alone
     Fence(phase::ExecuteArgs),
     /// From fenced to open, at once: everybody may write the legacy table again
@@ -96,6 +99,7 @@ async fn dispatch(command: SessionCommand, session: &mut Session, format: Format
         SessionCommand::Verify(args) => verify::run(args, session, format).await,
         SessionCommand::Mismatches(args) => mismatches::run(args, session, format).await,
         SessionCommand::Repair(args) => repair::run(args, session, format).await,
+        SessionCommand::Accept(args) => accept::run(args, session, format).await,
         SessionCommand::Fence(args) => phase::fence(args, session, format).await,
         SessionCommand::Unfence => phase::unfence(session, format).await,
         SessionCommand::Finalize(args) => phase::finalize(args, session, format).await,

@@ -28,7 +28,7 @@ SELECT
     (
         SELECT COUNT(*)
         FROM public.event_store_quarantine AS row
-        WHERE row.direction = 'restore'
+        WHERE row.direction = 'restore' AND row.accepted_at IS NULL
     ) AS "restore_quarantined!",
     (
         SELECT COUNT(*)

@@ -1,11 +1,20 @@
--- Writes down a tenant's leaves as units of a restore; the rest as in plan_legacy.sql.
+-- Writes down a tenant's kept months as units of a restore; the rest as in plan_legacy.sql.
 -- $1 tenant id
+-- Detached months that are not dropped are copied as well; and one of which rows are in quarantine is looked at again, though it
+-- may be gone: then it takes them with it.
 INSERT INTO public.event_store_backfill_unit AS unit (direction, tenant_id, month_start, rows_estimated)
-SELECT 'restore', $1, leaf.range_start, GREATEST(relation.reltuples, 0)::bigint
-FROM public.event_store_partition_leaf($1) AS leaf
-JOIN pg_catalog.pg_class AS relation ON relation.oid = leaf.leaf
-WHERE leaf.range_start = public.event_store_month_start(leaf.range_start)
-ORDER BY leaf.range_start
+SELECT 'restore', $1, month.range_start, SUM(month.rows_estimated)::bigint
+FROM (
+    SELECT kept.range_start, GREATEST(relation.reltuples, 0) AS rows_estimated
+    FROM public.event_store_kept_leaf($1) AS kept
+    JOIN pg_catalog.pg_class AS relation ON relation.oid = kept.leaf
+    UNION ALL
+    SELECT row.month_start, 0
+    FROM public.event_store_quarantine AS row
+    WHERE row.direction = 'restore' AND row.tenant_id = $1
+) AS month
+GROUP BY month.range_start
+ORDER BY month.range_start
 ON CONFLICT (direction, tenant_id, month_start) DO UPDATE
 SET state = 'pending',
     rows_estimated = EXCLUDED.rows_estimated,

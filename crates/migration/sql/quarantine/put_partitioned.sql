@@ -1,20 +1,17 @@
 -- Puts the next row of a unit that cannot be copied back into quarantine, and moves the unit past it.
--- $1 tenant id, $2 first instant of the month, $3 of the next month, $4 lease token, $5 the position that it comes after
--- $6 SQLSTATE of the refusal, $7 why
+-- $1 tenant id, $2 first instant of the month, $3 lease token, $4 the position that it comes after, $5 SQLSTATE
+-- of the refusal, $6 why
+-- One that was accepted stays so.
 WITH unit AS MATERIALIZED (
     SELECT tenant_id
     FROM public.event_store_backfill_unit
-    WHERE direction = 'restore' AND tenant_id = $1 AND month_start = $2 AND lease_token = $4 AND state = 'copying'
+    WHERE direction = 'restore' AND tenant_id = $1 AND month_start = $2 AND lease_token = $3 AND state = 'copying'
     FOR UPDATE
 ),
 row AS MATERIALIZED (
     SELECT tenant_id, event_id, aggregate_type, aggregate_id, aggregate_version, event_timestamp, "position"
-    FROM public.event_store_partitioned
-    WHERE tenant_id = $1
-        AND event_timestamp >= $2
-        AND event_timestamp < $3
-        AND "position" < $5
-        AND EXISTS (SELECT FROM unit)
+    FROM public.event_store_kept_rows($1, $2, $4, 1)
+    WHERE EXISTS (SELECT FROM unit)
     ORDER BY "position" DESC
     LIMIT 1
 ),
@@ -30,7 +27,7 @@ put AS (
             event_timestamp::text
         ),
         tenant_id, $2, event_id::text, aggregate_type, aggregate_id, aggregate_version::text,
-        event_timestamp::text, $6, $7
+        event_timestamp::text, $5, $6
     FROM row
     ON CONFLICT (direction, row_key) DO UPDATE
     SET code = EXCLUDED.code, reason = EXCLUDED.reason, last_seen = clock_timestamp()
@@ -43,5 +40,5 @@ FROM row
 WHERE unit.direction = 'restore'
     AND unit.tenant_id = $1
     AND unit.month_start = $2
-    AND unit.lease_token = $4
+    AND unit.lease_token = $3
 RETURNING row.event_id::text AS event_id, unit.cursor_version

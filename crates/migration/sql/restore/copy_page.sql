@@ -4,6 +4,9 @@
 -- $7 seconds that the lease is good for, $8 what throttles the worker, $9 its rows a second
 -- No row comes back where the lease is another's: the unit's row is locked first, and all else hangs on it.
 -- The session writes with partita.dual_write = on: the fence lets it pass.
+-- Whatever is kept is copied, whether its month is attached or detached, and below the floor as well: a month that is restored
+-- later must be in both tables. An id that legacy has in another month is another event's: the insert is refused then, and
+-- the row put into quarantine.
 WITH unit AS MATERIALIZED (
     SELECT tenant_id
     FROM public.event_store_backfill_unit
@@ -14,22 +17,13 @@ WITH unit AS MATERIALIZED (
         AND state = 'copying'
     FOR UPDATE
 ),
-floor AS MATERIALIZED (
-    SELECT COALESCE(MAX(retention_floor), '-infinity') AS instant
-    FROM public.event_store_tenant
-    WHERE tenant_id = $1
-),
 page AS MATERIALIZED (
     SELECT
         event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
         user_id, correlation_id, causation_id, legal_basis, data_classification, retention_policy, ip_address,
         user_agent, session_id, request_id, event_hash, previous_event_hash, event_timestamp, created_at, "position"
-    FROM public.event_store_partitioned
-    WHERE tenant_id = $1
-        AND event_timestamp >= $2
-        AND event_timestamp < $3
-        AND "position" < $6
-        AND EXISTS (SELECT FROM unit)
+    FROM public.event_store_kept_rows($1, $2, $6, $5)
+    WHERE EXISTS (SELECT FROM unit)
     ORDER BY "position" DESC
     LIMIT $5
 ),
@@ -41,10 +35,11 @@ missing AS MATERIALIZED (
         FROM public.event_store AS legacy
         WHERE legacy.tenant_id = $1
             AND legacy.event_id = page.event_id
+            AND legacy.event_timestamp >= $2
+            AND legacy.event_timestamp < $3
         LIMIT 1
     ) AS present ON true
-    WHERE page.event_timestamp >= (SELECT instant FROM floor)
-        AND present.is_there IS NULL
+    WHERE present.is_there IS NULL
 ),
 copied AS (
     INSERT INTO public.event_store (

@@ -19,7 +19,12 @@ SELECT
         WHERE tenant.verified_at IS NOT NULL
             AND tenant.verified_at >= COALESCE(control.fenced_at, '-infinity')
     ) AS "tenants_verified!",
-    (SELECT COUNT(*) FROM public.event_store_quarantine AS row WHERE row.direction = $1) AS "quarantined!",
+    (
+        SELECT COUNT(*)
+        FROM public.event_store_quarantine AS row
+        WHERE row.direction = $1 AND row.accepted_at IS NULL
+    ) AS "quarantined!",
+    (SELECT COUNT(*) FROM public.event_store_quarantine WHERE accepted_at IS NOT NULL) AS "accepted!",
     (SELECT COUNT(*) FROM public.event_store_mismatch WHERE repaired_at IS NULL) AS "mismatches!"
 FROM public.event_store_backfill_unit AS unit
 WHERE unit.direction = $1

@@ -1,5 +1,6 @@
 -- The streams of a tenant that are not what they should be: whose head is not their last event, or whose versions have gaps
--- from the floor on. A head may be ahead of the legacy table where the event has expired since: it may never have been there.
+-- from the floor on. A head may be ahead of the legacy table where the event has expired since: it may never have been there. It
+-- may so where it was left behind, by somebody's decision.
 -- Gaps are the legacy table's own; copies are compared with it elsewhere.
 -- $1 tenant id, $2 most streams
 WITH floor AS MATERIALIZED (
@@ -29,6 +30,17 @@ checked AS (
             WHEN stream.version IS NULL OR stream.version < legacy.version THEN true
             WHEN stream.version = legacy.version THEN stream.last_hash IS DISTINCT FROM legacy.last_hash
             ELSE stream.last_timestamp >= (SELECT instant FROM floor)
+                AND NOT COALESCE(stream.late_timestamp < (SELECT instant FROM floor), false)
+                AND NOT EXISTS (
+                    SELECT
+                    FROM public.event_store_quarantine AS row
+                    WHERE row.direction = 'restore'
+                        AND row.tenant_id = $1
+                        AND row.aggregate_type = legacy.aggregate_type
+                        AND row.aggregate_id = legacy.aggregate_id
+                        AND row.aggregate_version = stream.version::text
+                        AND row.accepted_at IS NOT NULL
+                )
         END AS is_head_wrong,
         legacy.live > 0 AND legacy.live <> legacy.span AS has_gap
     FROM legacy

@@ -1,5 +1,6 @@
 -- The rows of a unit that are not the same on both sides, and which columns differ.
 -- $1 tenant id, $2 first instant of the month, $3 of the next month, $4 most rows
+-- What a restore left behind in the partitioned table, by somebody's decision, is no difference.
 WITH floor AS MATERIALIZED (
     SELECT GREATEST(COALESCE(MAX(retention_floor), '-infinity'), $2::timestamptz) AS instant
     FROM public.event_store_tenant
@@ -75,5 +76,17 @@ SELECT
 FROM legacy
 FULL JOIN copy ON copy.event_id = legacy.event_id
 WHERE legacy IS DISTINCT FROM copy
+    AND NOT (
+        legacy.event_id IS NULL
+        AND EXISTS (
+            SELECT
+            FROM public.event_store_quarantine AS row
+            WHERE row.direction = 'restore'
+                AND row.tenant_id = $1
+                AND row.month_start = $2
+                AND row.event_id = copy.event_id::text
+                AND row.accepted_at IS NOT NULL
+        )
+    )
 ORDER BY 5, 2, 3, 4
 LIMIT $4

@@ -17,7 +17,7 @@ pub(crate) async fn get_migration_status(
 }
 
 fn message(standing: Standing) -> v1::GetMigrationStatusResponse {
-    let Progress { tenants, tenants_backfilled, tenants_verified, quarantined, mismatches, .. } =
+    let Progress { tenants, tenants_backfilled, tenants_verified, quarantined, accepted, mismatches, .. } =
         standing.progress;
     let phase = phase(&standing.phase);
     v1::GetMigrationStatusResponse {
@@ -36,6 +36,7 @@ fn message(standing: Standing) -> v1::GetMigrationStatusResponse {
         tenants_backfilled: count(tenants_backfilled),
         tenants_verified: count(tenants_verified),
         quarantined: count(quarantined),
+        accepted: count(accepted),
         mismatches: count(mismatches),
         units: standing.busy.into_iter().map(unit).collect(),
         instances: standing.instances.into_iter().map(instance).collect(),

@@ -140,6 +140,9 @@ pub(super) fn mismatch(mismatch: Mismatch) -> v1::Mismatch {
 }
 
 pub(super) fn quarantined(row: QuarantinedRow) -> v1::QuarantinedRow {
+    let accepted_at = row.accepted.as_ref().map(|accepted| timestamp_to_wire(accepted.at));
+    let (accepted_by, accept_reason) =
+        row.accepted.map(|accepted| (accepted.by, accepted.reason)).unwrap_or_default();
     v1::QuarantinedRow {
         row_id: row.id,
         direction: direction(row.direction).into(),
@@ -154,6 +157,9 @@ pub(super) fn quarantined(row: QuarantinedRow) -> v1::QuarantinedRow {
         reason: row.reason,
         first_seen_at: Some(timestamp_to_wire(row.first_seen)),
         last_seen_at: Some(timestamp_to_wire(row.last_seen)),
+        accepted_at,
+        accepted_by,
+        accept_reason,
     }
 }
 

@@ -4,7 +4,8 @@
 -- timestamp of its events
 -- $28 tenant ids, $29 aggregate types, $30 aggregate ids of the streams written to, and of each $31 the last version,
 -- $32 the last hash, $33 the least and $34 the greatest timestamp of the new events
--- $35 what the control row said when the batch was decided
+-- $35 what the control row said when the batch was decided, $36 of each stream the least of its new timestamps that come behind
+-- a greater one
 -- Every append of a tenant moves its last position. So where it stands as the batch believes, the batch knows all of the
 -- tenant's streams, and this statement alone is the transaction; where it does not, nothing is written, and `holds` is
 -- false. So it is where the phase is another by now: it cannot change between this statement's snapshot and its commit, as
@@ -84,18 +85,27 @@ advanced_tenant AS (
 ),
 advanced_stream AS (
     INSERT INTO public.event_store_stream AS stream (
-        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
     )
-    SELECT tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+    SELECT
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
     FROM UNNEST(
-        $28::text[], $29::text[], $30::text[], $31::integer[], $32::text[], $33::timestamptz[], $34::timestamptz[]
-    ) AS appended (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp)
+        $28::text[], $29::text[], $30::text[], $31::integer[], $32::text[], $33::timestamptz[], $34::timestamptz[],
+        $36::timestamptz[]
+    ) AS appended (
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
+    )
     WHERE (SELECT holds FROM guard)
     ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE
     SET version = EXCLUDED.version,
         last_hash = EXCLUDED.last_hash,
         first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp),
-        last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp)
+        last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp),
+        late_timestamp = LEAST(
+            stream.late_timestamp,
+            EXCLUDED.late_timestamp,
+            CASE WHEN EXCLUDED.first_timestamp < stream.last_timestamp THEN EXCLUDED.first_timestamp END
+        )
 )
 SELECT holds AS "holds!", clock_timestamp() AS "now!"
 FROM guard

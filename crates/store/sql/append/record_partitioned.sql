@@ -3,7 +3,8 @@
 -- $24 tenant ids, and of each $25 the last position that the batch was decided on, $26 the last one now, $27 the least
 -- timestamp of its events
 -- $28 tenant ids, $29 aggregate types, $30 aggregate ids of the streams written to, and of each $31 the last version,
--- $32 the last hash, $33 the least and $34 the greatest timestamp of the new events
+-- $32 the last hash, $33 the least and $34 the greatest timestamp of the new events, $35 the least of those that come
+-- behind a greater one
 -- As record_dual.sql, whose remarks hold here too, once legacy is not written any more: there is no other arbiter then than
 -- the tenants' last positions.
 WITH locked AS MATERIALIZED (
@@ -66,18 +67,27 @@ advanced_tenant AS (
 ),
 advanced_stream AS (
     INSERT INTO public.event_store_stream AS stream (
-        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
     )
-    SELECT tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp
+    SELECT
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
     FROM UNNEST(
-        $28::text[], $29::text[], $30::text[], $31::integer[], $32::text[], $33::timestamptz[], $34::timestamptz[]
-    ) AS appended (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp)
+        $28::text[], $29::text[], $30::text[], $31::integer[], $32::text[], $33::timestamptz[], $34::timestamptz[],
+        $35::timestamptz[]
+    ) AS appended (
+        tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp, late_timestamp
+    )
     WHERE (SELECT holds FROM guard)
     ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE
     SET version = EXCLUDED.version,
         last_hash = EXCLUDED.last_hash,
         first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp),
-        last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp)
+        last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp),
+        late_timestamp = LEAST(
+            stream.late_timestamp,
+            EXCLUDED.late_timestamp,
+            CASE WHEN EXCLUDED.first_timestamp < stream.last_timestamp THEN EXCLUDED.first_timestamp END
+        )
 )
 SELECT holds AS "holds!", clock_timestamp() AS "now!"
 FROM guard

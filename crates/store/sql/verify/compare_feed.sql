@@ -2,7 +2,8 @@
 -- record say of the event.
 -- $1 tenant id, $2 position and $3 event id of the last row of the page before, $4 most rows
 -- Documents are compared as they are printed: jsonb itself holds 1.0 and 1.00 for equal, the hash does not. The instant
--- of recording is held within the years that a program can hold, whatever was written there.
+-- of recording is held within the years that a program can hold, whatever was written there. A row of legacy with the same id,
+-- but of another time and place, is another event: the id was used again while legacy was not written.
 WITH page AS MATERIALIZED (
     SELECT
         event_id, event_type, aggregate_type, aggregate_id, aggregate_version, event_data, event_metadata,
@@ -30,6 +31,18 @@ SELECT
     ) AS "is_drawn!",
     (SELECT phase FROM public.event_store_control WHERE singleton) AS "phase!",
     legacy.event_id IS NOT NULL AS "is_in_legacy!",
+    CASE
+        WHEN legacy.event_id IS NOT NULL THEN false
+        ELSE EXISTS (
+            SELECT
+            FROM public.event_store_quarantine AS row
+            WHERE row.direction = 'restore'
+                AND row.tenant_id = page.tenant_id
+                AND row.event_id = page.event_id::text
+                AND row.aggregate_version = page.aggregate_version::text
+                AND row.accepted_at IS NOT NULL
+        )
+    END AS "is_accepted!",
     ROW(
         page.event_id, page.event_type, page.aggregate_type, page.aggregate_id, page.aggregate_version,
         page.event_data::text, page.event_metadata::text, page.tenant_id, page.user_id, page.correlation_id,
@@ -54,6 +67,11 @@ LEFT JOIN public.event_store_tenant AS tenant
 LEFT JOIN public.event_store AS legacy
     ON legacy.tenant_id = page.tenant_id
     AND legacy.event_id = page.event_id
+    AND (
+        legacy.event_timestamp = page.event_timestamp
+        OR (legacy.aggregate_type, legacy.aggregate_id, legacy.aggregate_version)
+            = (page.aggregate_type, page.aggregate_id, page.aggregate_version)
+    )
 LEFT JOIN public.event_store_stream AS stream
     ON stream.tenant_id = page.tenant_id
     AND stream.aggregate_type = page.aggregate_type

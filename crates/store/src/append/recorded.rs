@@ -57,8 +57,8 @@ pub(super) fn looked_up_at_once(phase: Phase, appends: &[&Append]) -> usize {
     appends.len()
 }
 
-/// Which of the ids that callers gave are recorded: in legacy for ever, while that holds every event; else in the
-/// partitioned table since the month before the present one, and in the months of the times that callers gave.
+/// Which of the ids that callers gave are recorded: in legacy for ever, and once that does not hold every event, in the
+/// partitioned table as well: since the month before the present one, and in the months of the times that callers gave.
 pub(super) async fn find_recorded(
     connection: &mut PgConnection,
     phase: Phase,
@@ -67,12 +67,7 @@ pub(super) async fn find_recorded(
 ) -> sqlx::Result<Found> {
     match phase {
         Phase::Legacy | Phase::Dual | Phase::Fenced => find_in_legacy(connection, appends).await,
-        Phase::Restoring => {
-            let mut found = find_in_legacy(connection, appends).await?;
-            found.extend(find_in_partitioned(connection, now, appends).await?);
-            Ok(found)
-        }
-        Phase::Finalized => find_in_partitioned(connection, now, appends).await,
+        Phase::Restoring | Phase::Finalized => find_in_both(connection, now, appends).await,
     }
 }
 
@@ -85,8 +80,8 @@ async fn find_in_legacy(connection: &mut PgConnection, appends: &[&Append]) -> s
     rows.fetch_all(connection).await?.into_iter().map(Row::recorded).collect()
 }
 
-/// Looks ids up in the partitioned table, whatever the plans that the session keeps.
-pub(super) async fn find_in_partitioned(
+/// Looks ids up in what legacy still holds and in the partitioned table, whatever the plans that the session keeps.
+pub(super) async fn find_in_both(
     connection: &mut PgConnection,
     now: Timestamp,
     appends: &[&Append],
@@ -95,7 +90,17 @@ pub(super) async fn find_in_partitioned(
     let (tenants, ids) = given(appends);
     let mut found = Found::new();
     if !ids.is_empty() {
-        find_between(connection, &tenants, &ids, (since, ever()), &mut found).await?;
+        let rows = sqlx::query_file_as!(
+            Row,
+            "sql/append/find_recorded_finalized.sql",
+            &tenants as _,
+            &ids,
+            since.to_datetime(),
+            ever().to_datetime()
+        );
+        for row in rows.fetch_all(&mut *connection).await? {
+            found.extend([row.recorded()?]);
+        }
     }
     for (tenant, (first, last)) in given_before(since, appends) {
         let (_, ids) = given(&of_tenant(tenant, appends));

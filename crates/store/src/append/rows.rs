@@ -29,6 +29,9 @@ pub(super) struct StreamRow<'a> {
     pub last_hash: String,
     pub first_timestamp: Timestamp,
     pub last_timestamp: Timestamp,
+    /// The least of the timestamps that come behind a greater one; what comes behind those of the stream that are there is
+    /// found by the statement.
+    pub late_timestamp: Option<Timestamp>,
 }
 
 impl NewRow<'_> {
@@ -53,6 +56,7 @@ impl<'a> StreamRow<'a> {
             last_hash: last.event_hash.clone(),
             first_timestamp: rows.iter().map(|row| row.event_timestamp).min()?,
             last_timestamp: rows.iter().map(|row| row.event_timestamp).max()?,
+            late_timestamp: late(rows.iter().map(|row| row.event_timestamp)),
         })
     }
 
@@ -60,9 +64,21 @@ impl<'a> StreamRow<'a> {
     pub(super) fn extend(&mut self, later: Self) {
         self.version = later.version;
         self.last_hash = later.last_hash;
+        let late = Some(later.first_timestamp).filter(|first| *first < self.last_timestamp);
+        self.late_timestamp = [self.late_timestamp, later.late_timestamp, late].into_iter().flatten().min();
         self.first_timestamp = self.first_timestamp.min(later.first_timestamp);
         self.last_timestamp = self.last_timestamp.max(later.last_timestamp);
     }
+}
+
+/// The least of the timestamps that come behind a greater one.
+fn late(timestamps: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
+    let mut greatest = None;
+    let is_late = |at: &Timestamp| {
+        let before = greatest.replace(greatest.map_or(*at, |before: Timestamp| before.max(*at)));
+        before.is_some_and(|before| *at < before)
+    };
+    timestamps.filter(is_late).min()
 }
 
 /// One array a value.
@@ -157,6 +173,7 @@ async fn record_dual(
         &column(streams, |row| row.first_timestamp.to_datetime()),
         &column(streams, |row| row.last_timestamp.to_datetime()),
         control.to_string(),
+        &column(streams, |row| row.late_timestamp.map(Timestamp::to_datetime)) as _,
     );
     #[cfg(feature = "planted-bugs")]
     if crate::planted::has(crate::planted::Bug::DoNothing) {
@@ -210,6 +227,7 @@ async fn record_partitioned(
         &column(streams, |row| row.last_hash.as_str()) as _,
         &column(streams, |row| row.first_timestamp.to_datetime()),
         &column(streams, |row| row.last_timestamp.to_datetime()),
+        &column(streams, |row| row.late_timestamp.map(Timestamp::to_datetime)) as _,
     )
     .fetch_one(connection)
     .await?;
@@ -246,4 +264,21 @@ pub(super) async fn record_legacy(connection: &mut PgConnection, rows: &[NewRow<
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_is_what_comes_behind_a_greater_timestamp() {
+        let late = |seconds: &[i64]| {
+            let at = |seconds: &i64| Timestamp::from_unix(*seconds, 0).unwrap();
+            super::late(seconds.iter().map(at)).map(|at| at.to_datetime().unix_timestamp())
+        };
+        assert_eq!(late(&[]), None);
+        assert_eq!(late(&[1, 2, 2, 3]), None);
+        assert_eq!(late(&[1, 5, 3, 4, 6]), Some(3));
+        assert_eq!(late(&[5, 6, 1, 7, 2]), Some(1));
+    }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::batch::{Batch, Verdict};
 use super::cache::Cache;
 use super::load::{Loaded, load, lock_tenants};
-use super::recorded::{find_in_partitioned, looked_up_at_once};
+use super::recorded::{find_in_both, looked_up_at_once};
 use super::refusal::{Failure, before_commit, during_commit};
 use super::rows::{record, record_legacy};
 
@@ -32,7 +32,7 @@ pub(super) async fn run_remembered(
         if looked_up_at_once(phase, appends) < appends.len() {
             return Ok(None);
         }
-        let recorded = find_in_partitioned(connection, state.now, appends).await;
+        let recorded = find_in_both(connection, state.now, appends).await;
         if !recorded.map_err(|error| before_commit(&error))?.is_empty() {
             return Ok(None);
         }

@@ -1,8 +1,8 @@
 use partita_model::{Month, TenantId, Timestamp};
 
 use super::{
-    ActionKind, MaintenanceRequest, PartitionAction, Partitions, integer, is_contention, is_not_found,
-    store_error,
+    ActionKind, MaintenanceRequest, PartitionAction, Partitions, integer, is_contention, is_incomplete,
+    is_not_found, store_error,
 };
 use crate::StoreError;
 
@@ -21,8 +21,9 @@ impl Partitions {
     /// again, unless the tenant's retention or a legal hold keeps them.
     ///
     /// # Errors
-    /// `PartitionNotFound` where the month is not detached, or it or a later one is dropped; `PartitionUnavailable` when
-    /// other sessions hold locks: nothing was changed.
+    /// `PartitionNotFound` where the month is not detached, or it or a later one is dropped; `MonthIncomplete` where legacy has
+    /// events that the months lack, in a phase that does not read it; `PartitionUnavailable` when other sessions hold locks:
+    /// nothing was changed.
     pub async fn restore(
         &self,
         tenant: &TenantId,
@@ -44,6 +45,9 @@ impl Partitions {
             Ok(months) => months,
             Err(error) if is_not_found(&error) => {
                 return Err(StoreError::PartitionNotFound { tenant: tenant.clone(), month });
+            }
+            Err(error) if is_incomplete(&error) => {
+                return Err(StoreError::MonthIncomplete { tenant: tenant.clone(), month });
             }
             Err(error) if is_contention(&error) => return Err(self.explain(tenant, &error).await),
             Err(error) => return Err(store_error(&error, Some(tenant))),

@@ -220,6 +220,11 @@ fn is_not_found(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "P0002")
 }
 
+/// SQLSTATE of months that lack what legacy alone has of them (`event_store_restore_month`).
+fn is_incomplete(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "PTM01")
+}
+
 /// Whether the role of this process may not do it.
 fn is_privilege_missing(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501")

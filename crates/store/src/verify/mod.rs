@@ -6,12 +6,14 @@
 //! recorded, and the walk along the streams meets the event itself.
 //!
 //! In the phases where the legacy table is not whole the chains are followed in the partitioned table, from the first
-//! event that has not expired, and no copy is missed.
+//! event that has not expired, and no copy is missed. What has expired further on, or never came to the legacy table, is
+//! excused where something tells so.
 
 mod feed;
 mod finding;
 mod gaps;
 mod streams;
+mod walk;
 
 use partita_model::TenantId;
 use sqlx::PgPool;

@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
 
 use partita_model::{
-    ChainCheck, Checked, ControlPhase, Direction, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp,
-    Uuid, Version,
+    ControlPhase, Direction, ReadStream, RecordedEvent, StreamId, TenantId, Timestamp, Uuid, Version,
 };
 
 use super::feed::{count_purged, find_floor};
 use super::gaps::Gaps;
+use super::walk::{Walk, finding};
 use super::{ChainFinding, ChainStep, ChainTable, Fault};
 use crate::phase::parse;
 use crate::positions::find_positions;
@@ -34,6 +34,8 @@ pub(super) struct Streams {
     suspects: Vec<ChainFinding>,
     /// Expired events without a copy, which a gap may be about.
     expired: u64,
+    /// Expired events that the legacy table lacks as well.
+    gone: u64,
 }
 
 struct Listed {
@@ -42,18 +44,6 @@ struct Listed {
     /// The least and the greatest timestamp that the stream's record names.
     lived: Option<(Timestamp, Timestamp)>,
     control: ControlPhase,
-}
-
-/// One stream that is being followed.
-struct Walk {
-    stream: StreamId,
-    check: ChainCheck,
-    table: ChainTable,
-    lived: Option<(Timestamp, Timestamp)>,
-    /// Whether any event was met.
-    begun: bool,
-    /// None for a stream that the table does not have.
-    events: Option<StreamReader>,
 }
 
 impl Streams {
@@ -65,6 +55,7 @@ impl Streams {
             walk: None,
             suspects: Vec::new(),
             expired: 0,
+            gone: 0,
         }
     }
 
@@ -92,11 +83,10 @@ impl Streams {
             match walk.next_page().await? {
                 Some(events) => {
                     read += events.len() as u64;
-                    walk.excuse_expired(sessions, events.first())
+                    walk.check_page(sessions, &events, &mut step)
                         .await
                         .map_err(|error| store_error(&error))?;
-                    walk.check_page(&events, &mut step);
-                    if walk.table == ChainTable::Legacy {
+                    if walk.table() == ChainTable::Legacy {
                         self.find_uncopied(sessions, gaps, &events)
                             .await
                             .map_err(|error| store_error(&error))?;
@@ -104,8 +94,7 @@ impl Streams {
                     self.walk = Some(walk);
                 }
                 None => {
-                    let expired = walk.is_expired(sessions).await.map_err(|error| store_error(&error))?;
-                    walk.end(expired, &mut step);
+                    self.gone += walk.end(sessions, &mut step).await.map_err(|error| store_error(&error))?;
                 }
             }
         }
@@ -141,8 +130,7 @@ impl Streams {
             Err(StoreError::StreamNotFound { stream: _ }) => None,
             Err(error) => return Err(error),
         };
-        let check = ChainCheck::new(self.tenant.clone(), record);
-        Ok(Walk { stream, check, table, lived, begun: false, events })
+        Ok(Walk::new(self.tenant.clone(), stream, record, table, lived, events))
     }
 
     async fn list(&self, sessions: &TenantSessions) -> sqlx::Result<VecDeque<Listed>> {
@@ -206,80 +194,8 @@ impl Streams {
         if suspects.is_empty() {
             return Ok(suspects);
         }
-        let explained = self.expired + count_purged(sessions).await?;
+        // What was purged is among what is gone, where its streams tell.
+        let explained = self.expired + count_purged(sessions).await?.max(self.gone);
         Ok(if gaps.outnumber(explained) { suspects } else { Vec::new() })
     }
-}
-
-impl Walk {
-    async fn next_page(&mut self) -> Result<Option<Vec<RecordedEvent>>, StoreError> {
-        match &mut self.events {
-            Some(events) => events.next_page().await,
-            None => Ok(None),
-        }
-    }
-
-    /// Looks whether what is missing before the first event has expired. The floor is read after the events were: it only
-    /// rises, so what it took from them lies below it. A stream of the legacy table that has no
-    /// record may have begun at any time.
-    async fn excuse_expired(
-        &mut self,
-        sessions: &TenantSessions,
-        first: Option<&RecordedEvent>,
-    ) -> sqlx::Result<()> {
-        let headless = first.is_some_and(|event| event.version > Version::new(1));
-        if !self.begun && headless && self.may_lose_expired(sessions).await? {
-            let floor = find_floor(sessions).await?;
-            let unrecorded = self.table == ChainTable::Legacy;
-            if floor.is_some_and(|floor| self.lived.map_or(unrecorded, |(first, _)| first < floor)) {
-                self.check.excuse_beginning();
-            }
-        }
-        self.begun = true;
-        Ok(())
-    }
-
-    /// Whether expired events leave the table: the partitioned one with their months, the legacy one by a purge.
-    async fn may_lose_expired(&self, sessions: &TenantSessions) -> sqlx::Result<bool> {
-        match self.table {
-            ChainTable::Partitioned => Ok(true),
-            ChainTable::Legacy => Ok(count_purged(sessions).await? > 0),
-        }
-    }
-
-    /// Whether the stream has no event any more because all have expired.
-    async fn is_expired(&self, sessions: &TenantSessions) -> sqlx::Result<bool> {
-        if self.begun || !self.may_lose_expired(sessions).await? {
-            return Ok(false);
-        }
-        let floor = find_floor(sessions).await?;
-        Ok(floor.zip(self.lived).is_some_and(|(floor, (_, last))| last < floor))
-    }
-
-    fn check_page(&mut self, events: &[RecordedEvent], step: &mut ChainStep) {
-        for event in events {
-            match self.check.next(event) {
-                Checked::Verified => step.verified += 1,
-                Checked::Foreign => step.foreign += 1,
-                Checked::Broken(fault) => {
-                    step.findings.push(self.finding(event.version, Fault::Chain(fault)));
-                }
-            }
-        }
-    }
-
-    fn end(self, expired: bool, step: &mut ChainStep) {
-        step.streams += 1;
-        if !expired && let Err((version, fault)) = self.check.end() {
-            step.findings.push(self.finding(version, Fault::Chain(fault)));
-        }
-    }
-
-    fn finding(&self, version: Version, fault: Fault) -> ChainFinding {
-        finding(&self.stream, version, self.table, fault)
-    }
-}
-
-fn finding(stream: &StreamId, version: Version, table: ChainTable, fault: Fault) -> ChainFinding {
-    ChainFinding { stream: Some(stream.clone()), version, position: None, table, fault }
 }

@@ -51,6 +51,7 @@ pub(super) fn step(refusal: &Refusal) -> Step {
         ErrorReason::PhaseContradiction
         | ErrorReason::DatabaseForbids
         | ErrorReason::MigrationObstacle
+        | ErrorReason::MonthIncomplete
         | ErrorReason::Unspecified => Step::GiveUp,
         ErrorReason::Unauthenticated | ErrorReason::PermissionDenied => Step::GiveUp,
     }

@@ -40,6 +40,9 @@ pub(super) struct QuarantinedDocument {
     reason: String,
     first_seen_at: Option<String>,
     last_seen_at: Option<String>,
+    accepted_at: Option<String>,
+    accepted_by: Option<String>,
+    accept_reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -104,6 +107,9 @@ impl From<QuarantinedRow> for QuarantinedDocument {
             direction: word(row.direction().as_str_name(), "BACKFILL_DIRECTION_"),
             first_seen_at: from_wire(row.first_seen_at.as_ref()),
             last_seen_at: from_wire(row.last_seen_at.as_ref()),
+            accepted_at: from_wire(row.accepted_at.as_ref()),
+            accepted_by: optional(row.accepted_by),
+            accept_reason: optional(row.accept_reason),
             row_id: row.row_id,
             tenant_id: optional(row.tenant_id),
             month: optional(row.month),

@@ -29,6 +29,7 @@ pub(crate) struct MismatchesArgs {
 struct ListDocument {
     mismatches_count: usize,
     quarantined_count: usize,
+    accepted_count: usize,
     mismatches: Vec<MismatchDocument>,
     quarantined: Vec<QuarantinedDocument>,
 }
@@ -36,7 +37,7 @@ struct ListDocument {
 pub(super) async fn run(args: MismatchesArgs, session: &mut Session, format: Format) -> Result<(), Failure> {
     let tenant_id = args.tenant.unwrap_or_default();
     let (mut mismatches, mut quarantined) = (Vec::new(), Vec::new());
-    let (mut mismatches_count, mut quarantined_count) = (0, 0);
+    let (mut mismatches_count, mut quarantined_count, mut accepted_count) = (0, 0, 0);
     let mut page_token = String::new();
     loop {
         let request =
@@ -44,7 +45,9 @@ pub(super) async fn run(args: MismatchesArgs, session: &mut Session, format: For
         let page = session.client.list_mismatches(request).await;
         let page = page.map_err(|status| client::failure("cannot list differences", status))?.into_inner();
         mismatches_count += page.mismatches.len();
-        quarantined_count += page.quarantined.len();
+        let accepted = page.quarantined.iter().filter(|row| row.accepted_at.is_some()).count();
+        accepted_count += accepted;
+        quarantined_count += page.quarantined.len() - accepted;
         let room = LISTED_MAX.saturating_sub(mismatches.len());
         mismatches.extend(page.mismatches.into_iter().take(room));
         let room = LISTED_MAX.saturating_sub(quarantined.len());
@@ -58,6 +61,7 @@ pub(super) async fn run(args: MismatchesArgs, session: &mut Session, format: For
         Format::Json => output::json(&ListDocument {
             mismatches_count,
             quarantined_count,
+            accepted_count,
             mismatches: mismatches.into_iter().map(MismatchDocument::from).collect(),
             quarantined: quarantined.into_iter().map(QuarantinedDocument::from).collect(),
         })?,
@@ -66,6 +70,9 @@ pub(super) async fn run(args: MismatchesArgs, session: &mut Session, format: For
     if mismatches_count + quarantined_count == 0 {
         return match format {
             Format::Json => Ok(()),
+            Format::Table if accepted_count > 0 => {
+                output::line("no difference is known, and no row stands in the way")
+            }
             Format::Table => output::line("no difference is known, and no row is in quarantine"),
         };
     }
@@ -113,7 +120,10 @@ fn quarantine_row(row: &QuarantinedRow) -> Vec<String> {
         stream(&row.aggregate_type, &row.aggregate_id),
         output::cell(&row.version),
         output::cell(&row.event_id),
-        output::cell(&format!("{} ({})", row.reason, row.code)),
+        output::cell(&match row.accepted_at {
+            None => format!("{} ({})", row.reason, row.code),
+            Some(_) => format!("left behind by {}: {}", row.accepted_by, row.accept_reason),
+        }),
     ]
 }
 

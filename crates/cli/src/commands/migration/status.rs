@@ -91,6 +91,12 @@ fn lines(status: &GetMigrationStatusResponse) -> Vec<String> {
             number(progress.units_failed)
         ),
     ];
+    if status.accepted > 0 {
+        let accepted = number(status.accepted);
+        lines.push(format!(
+            "accepted  {accepted} rows stay in event_store_partitioned alone: a restore left them behind"
+        ));
+    }
     if progress.rows_left > 0 {
         let left = number(progress.rows_left);
         lines.push(format!(
