@@ -1,12 +1,19 @@
 -- Why:   takes back the functions that the backfill plans with, and what the roles were granted beside its tables, which go with
---        0021 and 0022.
+--        0021 and 0022. Refuses in the phases past dual: the way back from them needs these functions.
 -- Lock:  none but that of REVOKE: rows of catalogues.
 -- Time:  milliseconds.
 -- Phase: legacy.
 DO $migration$
 DECLARE
+    closed text;
     grantee text;
 BEGIN
+    SELECT control.phase INTO closed FROM public.event_store_control AS control FOR SHARE;
+    IF closed <> 'open' THEN
+        RAISE EXCEPTION 'the phase is %: the functions of the backfill stay', closed
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'go back to open first (partita migration unfence, or restore), then go down again';
+    END IF;
     FOR grantee IN
         SELECT rolname FROM pg_roles WHERE rolname IN ('event_store_app', 'event_store_maintenance')
     LOOP

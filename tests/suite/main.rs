@@ -63,6 +63,7 @@ mod roles;
 mod rolling_restart;
 mod row_security;
 mod same_append_many_times;
+mod shadow;
 mod slow_readers;
 mod tampering;
 mod tenant_limit;

@@ -6,10 +6,10 @@ use partita_proto::v1::control_backfill_request::Action;
 use partita_proto::v1::mismatch::Reason;
 use partita_proto::v1::plan_migration_response::Plan;
 use partita_proto::v1::{
-    ListMismatchesRequest, ListMismatchesResponse, PlanMigrationRequest, RepairMismatchesRequest,
-    RepairMismatchesResponse,
+    ChangePhaseRequest, ListMismatchesRequest, ListMismatchesResponse, PlanMigrationRequest,
+    RepairMismatchesRequest, RepairMismatchesResponse,
 };
-use partita_tests::{Refusal, TestDatabase, TestServer, eventually};
+use partita_tests::{Refusal, Setting, TestDatabase, TestServer, eventually};
 use tonic::Code;
 
 /// Five events that a process without the flag appended: history.
@@ -167,6 +167,122 @@ async fn a_changed_copy_is_found_listed_and_blocks_and_a_missing_one_is_made_aga
     assert_eq!(server.migration().await.mismatches, 0);
     assert_eq!(repair(&server, false).await.unwrap_err().fact("obstacles"), "NOTHING_TO_REPAIR");
     assert_eq!(database.differing_rows().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finalize_is_refused_while_a_difference_stands_and_says_what_mends_it() {
+    let database = TestDatabase::new().await;
+    history(&database).await;
+    let server = TestServer::start(&database, true).await;
+    let _workforce = database.work();
+    server.backfill_all().await;
+    assert_eq!(server.change_phase(Move::Fence).await.unwrap(), ["fenced"]);
+    assert_eq!(server.compare("").await.unwrap().1.tenants_verified, 1);
+    eventually("the server is seen to have followed", async || {
+        server.obstacles(Move::Finalize).await.is_empty()
+    })
+    .await;
+
+    let change = "UPDATE event_store_partitioned SET event_data = '{\"n\": 0}' WHERE aggregate_version = 2";
+    database.tamper(change).await;
+    assert_eq!(server.compare("").await.unwrap().1.mismatches, 1);
+    let before = database.contents().await;
+    let refusal = server.change_phase(Move::Finalize).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::FailedPrecondition, "MIGRATION_OBSTACLE"));
+    assert_eq!(refusal.fact("obstacles"), "MISMATCHES,NOT_VERIFIED");
+    assert!(refusal.message.contains("1 differences between the tables are open"), "{}", refusal.message);
+    let obstacles = server.obstacles(Move::Finalize).await;
+    for command in ["partita migration mismatches", "partita migration repair", "partita migration verify"] {
+        assert!(obstacles[0].mend.contains(command), "{obstacles:?}");
+    }
+    assert_eq!(database.scalar::<String>("SELECT phase FROM event_store_control").await, "fenced");
+    assert_eq!(database.contents().await, before);
+
+    database.tamper(&repair(&server, true).await.unwrap().steps[0].statements).await;
+    assert_eq!(server.compare("").await.unwrap().1.tenants_verified, 1);
+    assert_eq!(server.change_phase(Move::Finalize).await.unwrap(), ["finalized"]);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_have_the_tables_names_who_holds_them_and_changes_nothing() {
+    let database = TestDatabase::new().await;
+    history(&database).await;
+    database.backfill().await;
+    let server = TestServer::start(&database, true).await;
+    let mut holder = database.connect().await;
+    let hold = "SET application_name = 'nightly report'; BEGIN; LOCK TABLE event_store IN SHARE MODE";
+    sqlx::raw_sql(hold).execute(&mut holder).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut holder).await.unwrap();
+    let control = "SELECT control::text FROM event_store_control AS control";
+    let (before, kept) = (database.scalar::<String>(control).await, database.contents().await);
+
+    let refusal = server.change_phase(Move::Fence).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::Unavailable, "TABLE_LOCKED"));
+    assert!(refusal.retry_after.is_some(), "{refusal:?}");
+    let named =
+        format!("pid {pid} (nightly report) holds ShareLock on public.event_store, in a transaction of ");
+    let age = refusal.message.split(&named).nth(1).and_then(|rest| rest.split(' ').next());
+    assert!(age.is_some_and(|seconds| seconds.parse::<u64>().is_ok()), "{}", refusal.message);
+    assert_eq!((database.scalar::<String>(control).await, database.contents().await), (before, kept));
+    assert_eq!(database.count("event_store_phase_change").await, 0);
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(server.change_phase(Move::Fence).await.unwrap(), ["fenced"]);
+}
+
+/// Begins a restore whose client goes away as soon as the condition holds.
+async fn drop_restore(server: &TestServer, what: &str, condition: impl AsyncFnMut() -> bool) {
+    let request =
+        ChangePhaseRequest { r#move: Move::Restore.into(), validate_only: false, user_id: "ann".to_owned() };
+    let mut client = server.partitions();
+    let call = tokio::spawn(async move {
+        let mut messages = client.change_phase(request).await.unwrap().into_inner();
+        while messages.message().await.unwrap().is_some() {}
+    });
+    eventually(what, condition).await;
+    assert!(!call.is_finished(), "the call came to its end");
+    call.abort();
+    call.await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_whose_call_is_dropped_goes_on_with_the_next_one() {
+    let database = TestDatabase::in_phase(Setting::Finalized).await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").events(50).ok().await;
+    let phase = async || database.scalar::<String>("SELECT phase FROM event_store_control").await;
+
+    // Before the workers are told anything: orders cannot be given.
+    let mut holder = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE event_store_backfill IN SHARE MODE").execute(&mut holder).await.unwrap();
+    drop_restore(&server, "both tables are written", async || phase().await == "restoring").await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    server.append("acme", "order", "1").event("Meanwhile").ok().await;
+
+    // In the middle of a page: rows cannot be copied.
+    sqlx::raw_sql("BEGIN; LOCK TABLE event_store IN SHARE MODE").execute(&mut holder).await.unwrap();
+    let copies = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND application_name = 'partita backfill' AND wait_event_type = 'Lock'";
+    drop_restore(&server, "a page is copied", async || database.scalar::<i64>(copies).await > 0).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(phase().await, "restoring");
+    assert_eq!(server.migration().await.orders.unwrap().state(), State::Running);
+
+    // The list of those that serve may be behind at the end.
+    eventually("the legacy table is restored", async || match server.change_phase(Move::Restore).await {
+        Ok(phases) => phases.last().is_some_and(|last| last == "open"),
+        Err(refusal) => {
+            assert_eq!(refusal.fact("obstacles"), "INSTANCES", "{refusal:?}");
+            false
+        }
+    })
+    .await;
+    assert_eq!(phase().await, "open");
+    assert_eq!(
+        (database.count("event_store").await, database.count("event_store_partitioned").await),
+        (51, 51)
+    );
+    append_and_read(&server, 52).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The schema up and down: from nothing, back to nothing, and never over an event that would be lost.
 
 use partita_store::schema::{self, MigrationState, SchemaError};
-use partita_tests::{TestDatabase, TestServer, exact, no_stream};
+use partita_tests::{Setting, TestDatabase, TestServer, UNTHROTTLED, exact, no_stream};
 
 /// Everything of the schema that a person would see.
 async fn relations(database: &TestDatabase) -> Vec<String> {
@@ -116,6 +116,58 @@ async fn down_refuses_while_the_phase_is_not_open() {
     assert!(refused.to_string().contains("the phase is fenced"), "{refused}");
     assert_eq!(relations(&database).await, whole);
     database.execute("SELECT event_store_lower_fence('test')").await;
+    schema::down(&database.url(), 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_phases_past_dual_lean_on_stays_until_the_phase_is_open_again() {
+    for (setting, phase) in
+        [(Setting::Fenced, "fenced"), (Setting::Finalized, "finalized"), (Setting::Restoring, "restoring")]
+    {
+        for version in [23, 22, 21, 20, 18] {
+            let mut database = TestDatabase::new().await;
+            // What came later does not hide whether it says no by itself.
+            schema::down(&database.url(), version).await.unwrap();
+            database.enter(setting).await;
+            let (whole, kept) = (relations(&database).await, database.contents().await);
+            let refused = schema::down(&database.url(), version - 1).await.unwrap_err();
+            let SchemaError::Refused { version: by, message, hint: Some(hint) } = &refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(*by, version);
+            assert!(message.starts_with(&format!("the phase is {phase}: ")), "{message}");
+            assert!(hint.contains("partita migration unfence, or restore"), "{hint}");
+            assert_eq!((relations(&database).await, database.contents().await), (whole, kept));
+        }
+    }
+}
+
+#[tokio::test]
+async fn down_stops_at_the_first_that_the_phase_needs_and_all_of_the_way_is_open_afterwards() {
+    for setting in [Setting::Fenced, Setting::Finalized, Setting::Restoring] {
+        let database = TestDatabase::in_phase(setting).await;
+        let server = TestServer::start(&database, true).await;
+        server.append("acme", "order", "1").events(3).ok().await;
+        server.stop().await;
+        let refused = schema::down(&database.url(), 0).await.unwrap_err();
+        assert!(matches!(&refused, SchemaError::Refused { version: 23, .. }), "{refused:?}");
+        schema::up(&database.url()).await.unwrap();
+        let server = TestServer::start(&database, true).await;
+        assert_eq!(server.read("acme", "order", "1").versions().await, [1, 2, 3]);
+        server.append("acme", "order", "1").expected(exact(3)).event("Next").ok().await;
+        assert_eq!(database.events().await, 4);
+    }
+}
+
+#[tokio::test]
+async fn orders_stay_while_a_backfill_runs() {
+    let database = TestDatabase::new().await;
+    let migration = database.migration();
+    migration.start(UNTHROTTLED, "test").await.unwrap();
+    schema::down(&database.url(), 21).await.unwrap();
+    let refused = schema::down(&database.url(), 20).await.unwrap_err();
+    assert!(refused.to_string().contains("partita migration backfill cancel"), "{refused}");
+    migration.cancel("test").await.unwrap();
     schema::down(&database.url(), 0).await.unwrap();
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use partita_migration::WorkerConfig;
+use partita_migration::{ShadowConfig, WorkerConfig};
 use partita_model::limits::{MONTHS_AHEAD_MAX, RETENTION_MONTHS_MAX};
 use partita_server::{LimitConfig, Probes, ServerConfig};
 use partita_store::{DatabaseUrl, LaneConfig, MaintenanceConfig, MaintenanceMode, RowSecurity, StoreConfig};
@@ -76,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_notice: Duration,
     /// What this process does for a backfill.
     pub(crate) backfill: WorkerConfig,
+    /// How many reads are compared in both tables.
+    pub(crate) shadow: ShadowConfig,
     /// How long a stop waits for running calls.
     pub(crate) drain_timeout: Duration,
     /// What is logged, and how.
@@ -103,6 +105,7 @@ impl Default for Config {
             ops_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))),
             shutdown_notice: Duration::from_secs(5),
             backfill: WorkerConfig::default(),
+            shadow: ShadowConfig::default(),
             drain_timeout: ServerConfig::default().drain_timeout,
             log: LogConfig {
                 format: LogFormat::Pretty,
@@ -216,7 +219,20 @@ impl Config {
             shutdown_notice: reader.seconds("shutdown_notice_seconds", 0..=300, defaults.shutdown_notice),
             backfill: WorkerConfig {
                 workers_max: reader.number("backfill.workers_max", 0..=64, defaults.backfill.workers_max),
+                poll_interval: reader.millis(
+                    "backfill.poll_interval_ms",
+                    50..=60_000,
+                    defaults.backfill.poll_interval,
+                ),
                 ..defaults.backfill
+            },
+            shadow: ShadowConfig {
+                sample_percent: reader.number(
+                    "shadow.sample_percent",
+                    0..=100,
+                    defaults.shadow.sample_percent,
+                ),
+                ..defaults.shadow
             },
             drain_timeout: reader.seconds("drain_timeout_seconds", 0..=3_600, defaults.drain_timeout),
             log: LogConfig {

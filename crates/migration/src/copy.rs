@@ -153,6 +153,14 @@ pub(crate) async fn begin_count(connection: &mut PgConnection) -> sqlx::Result<s
     Ok(transaction)
 }
 
+/// The same, for a count of the rows that are on one side alone. Where a table has no statistics yet, each side looks like one
+/// row, and a nested loop like the cheapest join: each row is compared with each, 100 million times for a month of 10,000.
+pub(crate) async fn begin_anti_join(connection: &mut PgConnection) -> sqlx::Result<sqlx::PgTransaction<'_>> {
+    let mut transaction = begin_count(connection).await?;
+    sqlx::raw_sql("SET LOCAL enable_nestloop = off").execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
 async fn copy(
     connection: &mut PgConnection,
     unit: &mut Unit,

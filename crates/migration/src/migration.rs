@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Direction, MigrationError, Mismatch, Move, Orders, Plan, QuarantinedRow, Refusal, Repair, Restoring,
-    RunState, Status, Tuning, VerifyOptions, VerifyReport, VerifySummary, WorkerConfig, control, moves, plan,
-    quarantine, repair, session, status, verify,
+    RunState, Status, Tuning, VerifyOptions, VerifyReport, VerifySummary, WorkerConfig, control, figures,
+    moves, plan, quarantine, repair, session, status, verify,
 };
 
 /// The migration of one database: orders, proof and changes of the phase. Clones share connections, which are made when they
@@ -31,6 +31,19 @@ impl Migration {
     /// When the database cannot be asked.
     pub async fn status(&self) -> Result<Status, MigrationError> {
         status::read(&self.pool).await
+    }
+
+    /// Records the figures that only the database knows, every minute, until dropped.
+    pub async fn run_figures(&self) {
+        figures::run(&self.pool).await;
+    }
+
+    /// Records them once.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn record_figures(&self) -> Result<(), MigrationError> {
+        Ok(figures::record(&self.pool).await?)
     }
 
     /// What the workers are told to do.

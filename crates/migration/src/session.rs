@@ -73,3 +73,20 @@ pub(crate) fn verify_pool(url: &DatabaseUrl, connections: u32) -> PgPool {
         .acquire_timeout(CONNECT_TIMEOUT)
         .connect_lazy_with(options)
 }
+
+/// The one session of the shadow of reads. It gives way at once, has seconds for a comparison, and is let go while nothing is
+/// compared. It does not grow old either: a session never forgets what it learnt of a table.
+pub(crate) fn shadow_pool(url: &DatabaseUrl) -> PgPool {
+    let options = session(url, "partita shadow").options([
+        ("lock_timeout", "250"),
+        ("statement_timeout", "5000"),
+        ("work_mem", "16MB"),
+        ("enable_sort", "off"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .idle_timeout(Duration::from_mins(1))
+        .max_lifetime(Duration::from_mins(5))
+        .connect_lazy_with(options)
+}

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use partita_store::DatabaseUrl;
+use partita_store::metrics::BACKFILL_ROWS;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
@@ -213,6 +214,9 @@ async fn copy_pass(
         };
         copied = page.copied;
         pace.note(page.copied, begun.elapsed());
+        if unit.direction == Direction::Forward {
+            BACKFILL_ROWS.add(page.copied.unsigned_abs(), []);
+        }
         if page.is_last {
             return Ok(End::Finished);
         }
@@ -248,7 +252,7 @@ async fn reserve(connection: &mut PgConnection, unit: &mut Unit, rows: i64) -> R
 }
 
 async fn count_missing(connection: &mut PgConnection, unit: &Unit) -> Result<i64, MigrationError> {
-    let mut transaction = copy::begin_count(connection).await?;
+    let mut transaction = copy::begin_anti_join(connection).await?;
     let missing = match unit.direction {
         Direction::Forward => {
             sqlx::query_file_scalar!("sql/unit/count_missing.sql", unit.tenant, unit.start, unit.end)
@@ -270,7 +274,7 @@ async fn count_left(connection: &mut PgConnection, unit: &Unit) -> Result<i64, M
     if count_missing(connection, unit).await? == 0 {
         return Ok(0);
     }
-    let mut transaction = copy::begin_count(connection).await?;
+    let mut transaction = copy::begin_anti_join(connection).await?;
     let left = match unit.direction {
         Direction::Forward => {
             sqlx::query_file_scalar!("sql/unit/count_left.sql", unit.tenant, unit.start, unit.end)

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use partita_migration::Shadow;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
@@ -34,6 +35,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// Where the state of this process is told to probes over HTTP as well.
     pub probes: Probes,
+    /// What compares some of the reads in both tables, once they are over; whoever sets it runs it. Default: none.
+    pub shadow: Option<Shadow>,
 }
 
 impl Default for ServerConfig {
@@ -47,6 +50,7 @@ impl Default for ServerConfig {
             auth: AuthConfig::default(),
             tls: None,
             probes: Probes::default(),
+            shadow: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 
 use futures_util::stream;
-use partita_model::ReadStream;
+use partita_migration::Shadow;
+use partita_model::{Phase, ReadStream};
 use partita_proto::v1;
 use partita_store::{Store, StoreError, StreamReader};
 use prost::Message;
@@ -18,6 +19,7 @@ use crate::status::{overdue, refuse};
 /// when the client has taken the last one, so a slow reader holds one page and no database connection.
 pub(crate) async fn read_stream(
     store: &Store,
+    shadow: Option<&Shadow>,
     request: Request<v1::ReadStreamRequest>,
 ) -> Result<Response<Messages<v1::ReadStreamResponse>>, Status> {
     let deadline = CallDeadline::of(request.extensions()).map(|deadline| deadline.at());
@@ -27,10 +29,19 @@ pub(crate) async fn read_stream(
     span.record("tenant", read.tenant.as_str());
 
     let reader = store.read_stream(read, deadline).await.map_err(|error| refuse(&error))?;
-    let answer = Answer { reader, deadline, page: VecDeque::new(), finished: false };
+    let shadow = shadow.filter(|shadow| writes_both(store) && shadow.draw()).cloned();
+    let answer = Answer { reader, deadline, page: VecDeque::new(), finished: false, shadow };
     // The span ends with the call's headers unless the messages carry it on.
     let messages = stream::try_unfold(answer, move |answer| answer.next().instrument(span.clone()));
     Ok(Response::new(Box::pin(messages)))
+}
+
+/// Whether both tables are to hold the same now, as far as this process knows.
+fn writes_both(store: &Store) -> bool {
+    match store.phase() {
+        Ok(Phase::Dual | Phase::Fenced) => true,
+        Ok(Phase::Legacy | Phase::Restoring | Phase::Finalized) | Err(_) => false,
+    }
 }
 
 /// What is left of an answer.
@@ -39,6 +50,17 @@ struct Answer {
     deadline: Option<Instant>,
     page: VecDeque<v1::RecordedEvent>,
     finished: bool,
+    /// Told what was looked at, when the read is over.
+    shadow: Option<Shadow>,
+}
+
+/// The read is over: it came to its end, failed, or its client went away.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some((shadow, range)) = self.shadow.take().zip(self.reader.looked_at()) {
+            shadow.offer(range);
+        }
+    }
 }
 
 impl Answer {

@@ -129,7 +129,7 @@ impl EventStoreService for EventStore {
         request: Request<ReadStreamRequest>,
     ) -> Result<Response<Messages<ReadStreamResponse>>, Status> {
         let open = self.let_in(&request, |message| &message.tenant_id)?;
-        let answer = read_stream(&self.store, request).await?;
+        let answer = read_stream(&self.store, self.config.shadow.as_ref(), request).await?;
         Ok(answer.map(|messages| watched(messages, open, self.config.limits.stream_idle)))
     }
 }

@@ -34,7 +34,7 @@ pub use partitions::{
     PartitionFinding, PartitionSize, PartitionState, Partitions, PurgeRequest, PurgeStep, Restored,
     Retention, SurveyedTenant, TenantMaintenance,
 };
-pub use read::StreamReader;
+pub use read::{ReadRange, StreamReader};
 pub use row_security::RowSecurity;
 pub use start::{SCHEMA_NEWER_MAX, StartError};
 pub use store::Store;

@@ -155,6 +155,29 @@ pub const PARITY_MISMATCHES: Metric = Metric::gauge(
     "Differences between both tables that verification found and that still stand.",
 );
 
+/// Reads that were drawn to be compared.
+pub const SHADOW_READS: Metric = Metric::counter(
+    "partita_shadow_reads_total",
+    &["outcome"],
+    "Reads that were [drawn](operations/verify.md) to be compared: `compared`, `dropped` (too many waited), or not compared \
+     because of the `phase`, or because the database was `busy` or `unavailable`, a value `unreadable`, or for another \
+     reason (`failed`, which is logged).",
+);
+/// Rows that were compared for reads.
+pub const SHADOW_ROWS: Metric = Metric::counter(
+    "partita_shadow_rows_total",
+    &["result"],
+    "Rows of those reads: `same` in both tables, `different`, or `not_copied`, which is history that is not backfilled, and \
+     what programs have written into the legacy table alone since.",
+);
+/// Differences that were met for reads.
+pub const SHADOW_DIFFERENCES: Metric = Metric::counter(
+    "partita_shadow_differences_total",
+    &["reason"],
+    "Differences between both tables that those reads met, each time they met one: `missing_in_partitioned`, \
+     `missing_in_legacy`, `columns_differ`. Each was logged, and is listed by `partita migration mismatches`.",
+);
+
 /// Every metric, in the order of the page.
 pub const ALL: &[Metric] = &[
     RPC_DURATION,
@@ -179,6 +202,9 @@ pub const ALL: &[Metric] = &[
     BACKFILL_ROWS,
     BACKFILL_REMAINING,
     PARITY_MISMATCHES,
+    SHADOW_READS,
+    SHADOW_ROWS,
+    SHADOW_DIFFERENCES,
 ];
 
 /// Tells the installed exporter of every metric, and lets those counters begin at 0 that have no labels.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use partita_cluster::{Cluster, ClusterOptions, DATABASE, HOST, Search};
-use partita_server::Probes;
+use partita_server::{Probes, ServerConfig};
 use partita_store::{DatabaseUrl, Store, schema};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -129,8 +129,9 @@ async fn work(
     let address = address.map_err(|error| Failure::internal("the port was lost").because(error))?;
     let guide = Guide::new(address, url, psql, serve::phase(&store), cluster.folder());
     output::line(&guide.text())?;
+    let shadow = serve::shadow(config, &database_url);
     let workers = serve::workers(config, database_url);
-    let server = config.server(address, probes)?;
+    let server = ServerConfig { shadow, ..config.server(address, probes)? };
     serve::serve(listener, store, workers, server, shutdown).await
 }
 

@@ -4,7 +4,7 @@ mod start;
 use std::net::SocketAddr;
 
 use clap::Args;
-use partita_migration::{WorkerConfig, Workers};
+use partita_migration::{Migration, Shadow, WorkerConfig, Workers};
 use partita_server::{Probes, ServerConfig};
 use partita_store::{DatabaseUrl, StartError, Store};
 use tokio::net::TcpListener;
@@ -35,7 +35,10 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     let listener = listen(config.listen, "--listen").await?;
     let _ops = ops::start(&config, &probes, &telemetry).await?;
     let served = match start::store(&config, &database_url, &probes, &shutdown).await {
-        Ok(Some(store)) => serve(listener, store, workers(&config, database_url), server, shutdown).await,
+        Ok(Some(store)) => {
+            let server = ServerConfig { shadow: shadow(&config, &database_url), ..server };
+            serve(listener, store, workers(&config, database_url), server, shutdown).await
+        }
         // Told to stop before the database was there.
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
@@ -44,7 +47,7 @@ pub(crate) async fn run(args: ServeArgs, config: &ConfigArgs) -> Result<(), Fail
     served
 }
 
-/// Serves on a listener, with maintenance and the workers of a backfill beside it, and closes the store when all are over.
+/// Serves on a listener, with maintenance, the workers of a backfill and the shadow of reads beside it, and closes the store when all are over.
 pub(crate) async fn serve(
     listener: TcpListener,
     store: Store,
@@ -64,13 +67,29 @@ pub(crate) async fn serve(
         let (store, ending) = (store.clone(), ending.clone());
         async move { store.run_observer(&ending).await }
     });
+    let figures = tokio::spawn({
+        let migration = Migration::new(store.database_url().clone());
+        async move { migration.run_figures().await }
+    });
     let backfill = tokio::spawn({
         let ending = ending.clone();
         async move { workers.run(&ending).await }
     });
+    let shadow = tokio::spawn({
+        let (shadow, ending) = (config.shadow.clone(), ending.clone());
+        async move {
+            if let Some(shadow) = shadow {
+                shadow.run(&ending).await;
+            }
+        }
+    });
     let served = partita_server::serve(listener, store.clone(), config, shutdown).await;
     ending.cancel();
     observer.abort();
+    figures.abort();
+    if let Err(error) = shadow.await {
+        tracing::error!(%error, "the shadow of reads was cut off");
+    }
     if let Err(error) = maintenance.await {
         tracing::error!(%error, "maintenance was cut off");
     }
@@ -91,6 +110,12 @@ pub(crate) fn phase(store: &Store) -> String {
 pub(crate) fn workers(config: &Config, database_url: DatabaseUrl) -> Workers {
     let workers_max = if config.partitions_enabled { config.backfill.workers_max } else { 0 };
     Workers::new(database_url, WorkerConfig { workers_max, ..config.backfill })
+}
+
+/// What compares some of the reads of this process: nothing where it does not read partitions itself.
+pub(crate) fn shadow(config: &Config, database_url: &DatabaseUrl) -> Option<Shadow> {
+    let is_on = config.partitions_enabled && config.shadow.sample_percent > 0;
+    is_on.then(|| Shadow::new(database_url.clone(), config.shadow))
 }
 
 /// Takes the port; `flag` is how the user names another.

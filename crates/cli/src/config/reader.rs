@@ -99,6 +99,16 @@ impl Reader {
         Duration::from_secs(self.number(key, range, default.as_secs()))
     }
 
+    pub(super) fn millis(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: Duration,
+    ) -> Duration {
+        let millis = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.number(key, range, millis))
+    }
+
     pub(super) fn choice<T: Copy + PartialEq>(
         &mut self,
         key: &'static str,

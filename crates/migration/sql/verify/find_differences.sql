@@ -1,5 +1,9 @@
--- The rows of a unit that are not the same on both sides, and which columns differ.
--- $1 tenant id, $2 first instant of the month, $3 of the next month, $4 most rows
+-- The rows of a unit, or of a part of a stream, that are not the same on both sides, and which columns differ.
+-- $1 tenant id, $2 first instant, $3 the one past the last, $4 most rows
+-- $5 aggregate type, $6 aggregate id, $7 the least and $8 the greatest version of a part of a stream; NULL for a unit
+-- Each call is planned with its values: a condition, an order or a limit whose parameter is NULL is not there for the planner
+-- either. A part of a stream is ordered, in a session that does not like to sort: without statistics any index of its tenant
+-- looks as good as the one of its versions, and would be read whole.
 -- What a restore left behind in the partitioned table, by somebody's decision, is no difference.
 WITH floor AS MATERIALIZED (
     SELECT GREATEST(COALESCE(MAX(retention_floor), '-infinity'), $2::timestamptz) AS instant
@@ -19,6 +23,12 @@ legacy AS (
         AND event_timestamp >= $2
         AND event_timestamp < $3
         AND event_timestamp >= (SELECT instant FROM floor)
+        AND ($5::text IS NULL OR aggregate_type = $5)
+        AND ($6::text IS NULL OR aggregate_id = $6)
+        AND ($7::bigint IS NULL OR aggregate_version >= $7)
+        AND ($8::bigint IS NULL OR aggregate_version <= $8)
+    ORDER BY CASE WHEN $5::text IS NOT NULL THEN aggregate_version END
+    LIMIT CASE WHEN $5::text IS NOT NULL THEN $4::bigint END
 ),
 copy AS (
     SELECT
@@ -32,6 +42,12 @@ copy AS (
         AND event_timestamp >= $2
         AND event_timestamp < $3
         AND event_timestamp >= (SELECT instant FROM floor)
+        AND ($5::text IS NULL OR aggregate_type = $5)
+        AND ($6::text IS NULL OR aggregate_id = $6)
+        AND ($7::bigint IS NULL OR aggregate_version >= $7)
+        AND ($8::bigint IS NULL OR aggregate_version <= $8)
+    ORDER BY CASE WHEN $5::text IS NOT NULL THEN aggregate_version END
+    LIMIT CASE WHEN $5::text IS NOT NULL THEN $4::bigint END
 )
 SELECT
     COALESCE(legacy.event_id, copy.event_id)::text AS event_id,
@@ -39,6 +55,7 @@ SELECT
     COALESCE(legacy.aggregate_id, copy.aggregate_id) AS aggregate_id,
     COALESCE(legacy.aggregate_version, copy.aggregate_version)::bigint AS aggregate_version,
     COALESCE(legacy.event_timestamp, copy.event_timestamp)::text AS event_timestamp,
+    public.event_store_month_start(COALESCE(legacy.event_timestamp, copy.event_timestamp)) AS "month_start!",
     CASE
         WHEN copy.event_id IS NULL THEN 'missing_in_partitioned'
         WHEN legacy.event_id IS NULL THEN 'missing_in_legacy'
@@ -83,7 +100,7 @@ WHERE legacy IS DISTINCT FROM copy
             FROM public.event_store_quarantine AS row
             WHERE row.direction = 'restore'
                 AND row.tenant_id = $1
-                AND row.month_start = $2
+                AND row.month_start = public.event_store_month_start(copy.event_timestamp)
                 AND row.event_id = copy.event_id::text
                 AND row.accepted_at IS NOT NULL
         )

@@ -1,5 +1,6 @@
 //! Proof that both tables hold the same, month by month, and the differences where they do not.
 
+pub(crate) mod differences;
 mod streams;
 mod unit;
 
@@ -14,6 +15,9 @@ use crate::{MigrationError, Refusal, plan, session, status};
 
 /// Most differences of a unit that are written down: enough to see what happened, few enough to be looked at.
 const DIFFERENCES_MAX: i64 = 1_000;
+
+/// One snapshot for both sides, and for the look at what differs.
+pub(crate) const ONE_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// What is to be proved.
 #[derive(Debug, Clone, PartialEq)]

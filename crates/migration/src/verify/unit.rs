@@ -2,24 +2,16 @@ use partita_model::{Month, Timestamp};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use super::{DIFFERENCES_MAX, Mismatch, MismatchReason, UnitReport, store};
+use super::differences::{self, Found, Scope};
+use super::{DIFFERENCES_MAX, ONE_SNAPSHOT, UnitReport, store};
 use crate::MigrationError;
 use crate::error::is_of_row;
-
-/// One snapshot for both sides, and for the look at what differs.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl UnitReport {
     /// Whether both sides are the same.
     pub fn is_equal(&self) -> bool {
         self.differences.is_empty() && self.unreadable.is_none()
     }
-}
-
-/// A difference, and the row's timestamp as its key has it.
-struct Found {
-    mismatch: Mismatch,
-    timestamp: Option<String>,
 }
 
 /// Compares a month of a tenant, and writes down what differs.
@@ -65,7 +57,7 @@ async fn compare(
     month: Month,
 ) -> sqlx::Result<(OffsetDateTime, UnitReport, Vec<Found>)> {
     let (start, end) = (month.start().to_datetime(), month.plus(1).start().to_datetime());
-    let mut transaction = pool.begin_with(BEGIN).await?;
+    let mut transaction = pool.begin_with(ONE_SNAPSHOT).await?;
     let now =
         sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(&mut *transaction).await?.now;
     let sides = sqlx::query_file!("sql/verify/digest_unit.sql", tenant, start, end)
@@ -80,29 +72,8 @@ async fn compare(
         transaction.commit().await?;
         return Ok((now, report, Vec::new()));
     }
-    let rows = sqlx::query_file!("sql/verify/find_differences.sql", tenant, start, end, DIFFERENCES_MAX)
-        .fetch_all(&mut *transaction)
-        .await?;
+    let scope = Scope { tenant, time: (start, end), range: None };
+    let found = differences::find(&mut transaction, &scope, DIFFERENCES_MAX).await?;
     transaction.commit().await?;
-    let found = rows
-        .into_iter()
-        .map(|row| {
-            let reason =
-                MismatchReason::parse(&row.reason).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            let mismatch = Mismatch {
-                id: 0,
-                tenant_id: tenant.to_owned(),
-                month: Some(month),
-                event_id: row.event_id,
-                aggregate_type: row.aggregate_type,
-                aggregate_id: row.aggregate_id,
-                aggregate_version: row.aggregate_version,
-                reason,
-                columns: row.columns,
-                found_at: None,
-            };
-            Ok(Found { mismatch, timestamp: row.event_timestamp })
-        })
-        .collect::<sqlx::Result<Vec<Found>>>()?;
     Ok((now, report, found))
 }

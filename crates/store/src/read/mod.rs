@@ -1,6 +1,7 @@
 //! Reading a stream, page by page. A page is one statement and so one snapshot; between pages no connection is held.
 
 pub(crate) mod page;
+mod range;
 pub(crate) mod row;
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use partita_model::{Direction, ReadStream, RecordedEvent, StreamState, Timestamp
 use tokio::time::Instant;
 
 use self::page::{Found, Page, Source};
+pub use self::range::ReadRange;
 use crate::append::{is_connection_lost, is_unavailable};
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
 use crate::phase::{PHASES_MAX, PhaseCell};
@@ -34,6 +36,8 @@ pub struct StreamReader {
     head: Version,
     /// The months that the stream lived in, in the partitioned table; none while it has no event there.
     lived: Option<(Timestamp, Timestamp)>,
+    /// The version that the read began at.
+    start: Version,
     /// The next version to read; none at the end.
     next: Option<Version>,
     left: Option<u64>,
@@ -82,23 +86,12 @@ impl StreamReader {
         let Some(head) = head else {
             return Err(StoreError::StreamNotFound { stream: read.stream });
         };
-        let next = match (read.direction, read.from_version) {
+        let start = match (read.direction, read.from_version) {
             (Direction::Forwards, from) => from.unwrap_or(Version::new(1)),
             (Direction::Backwards, from) => from.map_or(head, |from| from.min(head)),
         };
-        let left = read.max_count;
-        let page_rows = FIRST_PAGE_ROWS;
-        Ok(Self {
-            sessions,
-            source,
-            read,
-            head,
-            lived,
-            next: Some(next),
-            left,
-            page_rows,
-            first_version: None,
-        })
+        let (next, left, page_rows) = (Some(start), read.max_count, FIRST_PAGE_ROWS);
+        Ok(Self { sessions, source, read, head, lived, start, next, left, page_rows, first_version: None })
     }
 
     /// The next events, in the direction of the read; `None` at the end.
@@ -116,6 +109,14 @@ impl StreamReader {
     /// Where the stream stood when the read began. The first version is known once `next_page` gave `None`.
     pub fn state(&self) -> StreamState {
         StreamState { version: self.head, first_version: self.first_version.unwrap_or(Version::new(1)) }
+    }
+
+    /// What was looked at so far; none before the first page.
+    pub fn looked_at(&self) -> Option<ReadRange> {
+        let (least, greatest) = range::looked_at(self.read.direction, self.start, self.next, self.head)?;
+        let rows_max = u32::try_from(self.page_rows).unwrap_or(1);
+        let (tenant, stream) = (self.read.tenant.clone(), self.read.stream.clone());
+        Some(ReadRange { tenant, stream, least, greatest, rows_max })
     }
 
     async fn fetch(&mut self) -> sqlx::Result<Option<Vec<RecordedEvent>>> {

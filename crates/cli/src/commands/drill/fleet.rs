@@ -26,11 +26,12 @@ const REFUSED_LIMIT: Duration = Duration::from_secs(2);
 const SESSIONS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
      AND application_name LIKE 'partita%' ORDER BY state = 'idle', random() LIMIT 1";
 /// What services are told: quick ends, a port for calls alone, maintenance now and then.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("ops.listen", "off"),
     ("shutdown_notice_seconds", "0"),
     ("drain_timeout_seconds", "5"),
     ("maintenance.interval_seconds", "10"),
+    ("backfill.poll_interval_ms", "200"),
 ];
 
 /// What can be killed.
