@@ -82,7 +82,7 @@ async fn one_byte_of_one_payload_is_found_by_a_read_and_blocks_the_fence() {
     assert_eq!(shadow.after(2).await, ShadowTally { differences: 1, ..compared(2, 35) });
     assert!(metric(of_reason) >= before + 1.0);
     let found = (Some(17), MismatchReason::ColumnsDiffer, "event_data".to_owned());
-    assert_eq!(open(&database).await, [found.clone()]);
+    assert_eq!(open(&database).await, std::slice::from_ref(&found));
     assert_eq!(verified_tenants(&database).await, 0);
 
     let listed = server.partitions().list_mismatches(ListMismatchesRequest::default()).await.unwrap();

@@ -122,7 +122,12 @@ impl Walk {
     }
 
     /// Looks whether the versions that are missing before an event may be.
-    async fn excuse(&mut self, sessions: &TenantSessions, missing: (i32, i32), next: Version) -> sqlx::Result<()> {
+    async fn excuse(
+        &mut self,
+        sessions: &TenantSessions,
+        missing: (i32, i32),
+        next: Version,
+    ) -> sqlx::Result<()> {
         let after = self.check.last();
         if !self.begun && self.has_lost_its_beginning(sessions).await? {
             self.check.excuse_beginning();
