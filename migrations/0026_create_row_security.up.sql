@@ -1,13 +1,11 @@
 -- Why:   a second wall between tenants. Every statement of the service names its tenant; for a login that has only the app's
 --        role, one that forgets it reads and writes nothing of other tenants.
 -- Lock:  ACCESS EXCLUSIVE on event_store_partitioned (its root alone), event_store_stream and event_store_tenant until this
---        migration is committed, given up after 2 s. When called: the same for the functions that turn it on and off, given
---        up after 250 ms with 55P03, for reads and writes queue behind it.
+--        migration is committed. When called: the same for the functions that turn it on and off. Given up after 250 ms with
+--        55P03, for reads and writes queue behind it.
 -- Time:  milliseconds, whatever the size of the tables.
 -- Phase: any. In a database that holds events already it is not on yet: a release before this one does not name its tenants
 --        to the database, and would find nothing. `SELECT event_store_enable_row_security()` once all processes are new.
-SET LOCAL lock_timeout = '2s';
-
 CREATE FUNCTION public.event_store_row_security_binds(p_table regclass) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -35,6 +33,7 @@ COMMENT ON FUNCTION public.event_store_row_security_binds(regclass) IS
 CREATE FUNCTION public.event_store_write_policies(p_table regclass, p_command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '250ms'
 AS $$
 DECLARE
     everybody CONSTANT name := 'event_store_everybody';
