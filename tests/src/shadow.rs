@@ -1,4 +1,5 @@
 use partita_migration::{Shadow, ShadowConfig, ShadowTally};
+use partita_store::DatabaseUrl;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -14,11 +15,23 @@ impl TestServer {
     /// Serves with both tables written, and lets so many of a hundred reads be compared; nothing is before
     /// [`TestShadow::run`].
     pub async fn start_shadowed(database: &TestDatabase, config: ShadowConfig) -> (Self, TestShadow) {
-        let shadow = Shadow::new(database.url(), config);
+        Self::start_shadowed_as(database, database.url(), config).await
+    }
+
+    /// The same by a login of its own.
+    pub async fn start_shadowed_as(
+        database: &TestDatabase,
+        url: DatabaseUrl,
+        config: ShadowConfig,
+    ) -> (Self, TestShadow) {
+        let shadow = Shadow::new(url.clone(), config);
         let served = shadow.clone();
         let server = Self::start_configured(
             database,
-            |store| store.partitions_v1 = true,
+            |store| {
+                store.database_url = url;
+                store.partitions_v1 = true;
+            },
             |server| server.shadow = Some(served),
         )
         .await;

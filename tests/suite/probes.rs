@@ -1,10 +1,18 @@
 //! What Kubernetes asks over HTTP, while the database comes and goes.
 
+use std::time::Duration;
+
 use partita_server::Probes;
 use partita_tests::{Ops, TestDatabase, TestServer, eventually, exact, no_stream};
+use sqlx::Connection as _;
+use tokio::task::JoinSet;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+const READERS: usize = 20;
+/// So many reads that waited for the lock, 2 s each.
+const REFUSALS: usize = 4;
 
 async fn start(database: &TestDatabase) -> (TestServer, Ops) {
     let probes = Probes::default();
@@ -12,6 +20,48 @@ async fn start(database: &TestDatabase) -> (TestServer, Ops) {
     assert_eq!(ops.probes().await, [200, 503, 503]);
     let change = |config: &mut partita_store::StoreConfig| config.partitions_v1 = true;
     (TestServer::start_configured(database, change, |config| config.probes = probes).await, ops)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_take_every_connection_do_not_make_a_process_look_dead() {
+    let database = TestDatabase::new().await;
+    let probes = Probes::default();
+    let ops = Ops::start(probes.clone()).await;
+    let server = TestServer::start_configured(
+        &database,
+        |config| config.read_connections_max = 1,
+        |config| {
+            config.probes = probes;
+            config.ping_interval = Duration::from_millis(50);
+        },
+    )
+    .await;
+    server.append("acme", "order", "1").expected(no_stream()).event("First").ok().await;
+    eventually("ready", async || ops.probes().await == [200, 200, 200]).await;
+
+    let mut held = database.connect().await;
+    let mut lock = held.begin().await.unwrap();
+    sqlx::query("LOCK TABLE event_store IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let mut reads = JoinSet::new();
+    for _ in 0..READERS {
+        let read = server.read("acme", "order", "1");
+        reads.spawn(async move { read.refused().await });
+    }
+    // Each waits for the lock before the next one has the connection: longer together than pings are forgiven.
+    for _ in 0..REFUSALS {
+        tokio::select! {
+            refused = reads.join_next() => { refused.unwrap().unwrap(); }
+            () = always_ready(&ops) => {}
+        }
+    }
+    lock.rollback().await.unwrap();
+}
+
+async fn always_ready(ops: &Ops) {
+    loop {
+        assert_eq!(ops.probes().await, [200, 200, 200]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn grpc(server: &TestServer, service: &str) -> ServingStatus {

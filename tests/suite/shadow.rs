@@ -68,6 +68,28 @@ async fn equal_tables_are_compared_and_nothing_differs() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_kept_to_named_tenants_compares_and_writes_down_all_the_same() {
+    let database = TestDatabase::new().await;
+    database.write_history(HISTORY).await;
+    database.backfill().await;
+    let (url, _session) = database.login("event_store_app").await;
+    let (server, mut shadow) = TestServer::start_shadowed_as(&database, url, EVERY_READ).await;
+    shadow.run();
+    // Bound in one of the tables, then in both.
+    assert_eq!(read(&server).await.len(), 20);
+    assert_eq!(shadow.after(1).await, compared(1, 20));
+    database.execute("SELECT event_store_guard_legacy(true)").await;
+    assert_eq!(read(&server).await.len(), 20);
+    assert_eq!(shadow.after(2).await, compared(2, 40));
+
+    let gone = "DELETE FROM event_store_partitioned WHERE aggregate_id = '1' AND aggregate_version = 3";
+    database.tamper(gone).await;
+    read(&server).await;
+    assert_eq!(shadow.after(3).await, ShadowTally { differences: 1, ..compared(3, 59) });
+    assert_eq!(open(&database).await, [(Some(3), MismatchReason::MissingInPartitioned, String::new())]);
+}
+
+#[tokio::test]
 async fn one_byte_of_one_payload_is_found_by_a_read_and_blocks_the_fence() {
     let (database, server, shadow) = moved().await;
     assert!(database.verify_tables().await.summary.is_green());

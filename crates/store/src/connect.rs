@@ -86,6 +86,15 @@ fn pool_options(url: &DatabaseUrl) -> PgConnectOptions {
     ])
 }
 
+/// The one session of probes, and of this process's entry in the list of those that serve: callers who take all of the pool
+/// would make a process that works look dead, and what it was to do would be left to others, who have no less to do.
+pub(crate) fn watch_pool(url: &DatabaseUrl) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect_lazy_with(session(url, "partita watch"))
+}
+
 /// The pool for reads and maintenance. Connections are made when they are needed.
 pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
     PgPoolOptions::new()

@@ -31,6 +31,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Store {
     phase: Arc<PhaseCell>,
     pool: PgPool,
+    /// Of one session, which no caller takes.
+    watch: PgPool,
     /// Whether the database is told whose rows a statement is about.
     names_tenants: bool,
     lanes: Arc<Lanes>,
@@ -59,12 +61,13 @@ impl Store {
             Partitions::clone(&partitions),
         );
         let maintenance = Arc::new(maintenance);
+        let watch = connect::watch_pool(&config.database_url);
         let instance = match config.is_listed {
-            true => Some(Arc::new(Instance::start(pool.clone(), Arc::clone(&phase)).await)),
+            true => Some(Arc::new(Instance::start(watch.clone(), Arc::clone(&phase)).await)),
             false => None,
         };
         let database_url = config.database_url;
-        Ok(Self { phase, pool, names_tenants, lanes, partitions, maintenance, instance, database_url })
+        Ok(Self { phase, pool, watch, names_tenants, lanes, partitions, maintenance, instance, database_url })
     }
 
     /// Which tables this process writes and reads, as far as it knows: the database may have moved on within the last
@@ -167,7 +170,7 @@ impl Store {
     /// `Unavailable` when it does not answer, `PhaseContradiction` when the phase is another.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
-        let answer = timeout(PING_TIMEOUT, self.phase.ask(&self.pool)).await;
+        let answer = timeout(PING_TIMEOUT, self.phase.ask(&self.watch)).await;
         let answer = answer.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         read::observe("ping", begun, answer.as_ref().err());
         let phase = answer.map_err(|_| StoreError::Unavailable)?;
@@ -193,6 +196,7 @@ impl Store {
         if let Some(instance) = &self.instance {
             instance.leave().await;
         }
+        self.watch.close().await;
         self.pool.close().await;
     }
 }

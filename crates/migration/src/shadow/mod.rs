@@ -145,7 +145,7 @@ fn draw_part(range: ReadRange, draw: impl FnOnce(i32) -> i32) -> ReadRange {
         return range;
     }
     let least = least + draw(surplus);
-    ReadRange { least: Version::new(least), greatest: Version::new(least + versions_max - 1), ..range }
+    ReadRange { least: Version::new(least), greatest: Version::new(least + (versions_max - 1)), ..range }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ async fn accept(
     }
 }
 
-fn parse(request: &v1::AcceptQuarantinedRequest) -> Result<Option<TenantId>, Violations> {
+pub(super) fn parse(request: &v1::AcceptQuarantinedRequest) -> Result<Option<TenantId>, Violations> {
     let mut violations = Violations::default();
     let tenant = parse_tenant(&mut violations, &request.tenant_id);
     check_user(&mut violations, &request.user_id, request.validate_only);

@@ -9,7 +9,9 @@ use prost::Message as _;
 
 use super::list_mismatches::List;
 use super::page_token::{self, Place};
-use super::{change_phase, control_backfill, plan_migration, repair_mismatches, verify_migration};
+use super::{
+    accept_quarantined, change_phase, control_backfill, plan_migration, repair_mismatches, verify_migration,
+};
 use crate::fuzz::attack;
 
 const TOKENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/mismatches_page_token");
@@ -56,7 +58,14 @@ fn requests_about_the_migration_are_taken_or_refused_with_their_fields() {
     };
     let repair = v1::RepairMismatchesRequest { tenant_id, validate_only: true, user_id: user_id.clone() };
     let change = v1::ChangePhaseRequest { r#move: Move::Restore.into(), validate_only: false, user_id };
+    let accept = v1::AcceptQuarantinedRequest {
+        tenant_id: "acme".to_owned(),
+        validate_only: false,
+        user_id: "ann".to_owned(),
+        reason: "ticket 7".to_owned(),
+    };
     let fuzz = Fuzz::new(REQUESTS)
+        .seed(accept.encode_to_vec())
         .seed(control.encode_to_vec())
         .seed(verify.encode_to_vec())
         .seed(list.encode_to_vec())
@@ -86,6 +95,11 @@ fn requests_about_the_migration_are_taken_or_refused_with_their_fields() {
         attack_and_hold(bytes, repair_mismatches::parse, |tenant, sent| {
             assert_tenant(tenant.as_ref(), &sent.tenant_id);
             assert_user(&sent.user_id, sent.validate_only);
+        });
+        attack_and_hold(bytes, accept_quarantined::parse, |tenant, sent| {
+            assert_tenant(tenant.as_ref(), &sent.tenant_id);
+            assert_user(&sent.user_id, sent.validate_only);
+            assert!(!sent.reason.is_empty() || sent.validate_only);
         });
         attack_and_hold(bytes, change_phase::parse, |wanted, sent| {
             assert!(i32::from(wanted) == sent.r#move && wanted != Move::Unspecified);

@@ -4,8 +4,9 @@ use super::check::Answer;
 use super::settings;
 use crate::StoreConfig;
 
-/// Connections of a process beside lanes and pool: the maintainer's, and the one that settles a commit in doubt.
-const BESIDE: i64 = 2;
+/// Connections of a process beside lanes and pool: the one of probes, the maintainer's, and the one that settles a commit in
+/// doubt.
+const BESIDE: i64 = 3;
 
 /// One more process finds room, by the server's limit, the role's and the database's.
 pub(super) async fn check(connection: &mut PgConnection, config: &StoreConfig) -> sqlx::Result<Answer> {
