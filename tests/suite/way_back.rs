@@ -148,7 +148,7 @@ async fn an_id_that_was_used_twice_while_finalized_is_left_behind_by_decision_al
         finalize(&database).await;
         go_back(&database).await.unwrap();
     }
-    let refused = schema::down(&database.url(), 27).await.unwrap_err().to_string();
+    let refused = schema::down(&database.url(), 26).await.unwrap_err().to_string();
     assert!(refused.contains("left behind"), "{refused}");
 }
 
