@@ -12,7 +12,8 @@ use super::Dice;
 /// Longest patience of a caller that gives up on purpose.
 const IMPATIENCE_MAX: Duration = Duration::from_millis(40);
 
-/// How many of the calls are given up, in thousandths, how many appends are long, and whether the foreign program writes; changed while a load runs.
+/// How many of the calls are given up, in thousandths, how many appends are long, and whether the foreign program writes;
+/// changed while a load runs.
 #[derive(Debug, Default)]
 pub struct Mood {
     cancelled_per_mille: AtomicU32,

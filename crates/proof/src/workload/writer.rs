@@ -143,7 +143,11 @@ impl Writer {
         let count = self.elders.len();
         if count > 0 && self.caller.dice.random_bool(ELDERS_REVIVED) {
             let (tenant, elder) = self.elders.swap_remove(self.caller.dice.random_range(0..count));
-            let expected = self.believed(&tenant, &elder);
+            // Whoever says what he expects is refused where the stream is forgotten; whoever does not begins it again.
+            let expected = match self.caller.dice.random_bool(0.5) {
+                true => self.believed(&tenant, &elder),
+                false => ExpectedVersion::Any,
+            };
             return self.append_to(tenant, elder, expected, 1).await;
         }
         let elder = stream(format!("elder-{}-{}", self.caller.worker, self.drafts.serial()));

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 /// Acknowledged appends between two steps of a trial.
-const STEP: u64 = 200;
+const STEP: u64 = 500;
 /// How long a step may take, on a machine that is busy with other trials.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks at whether something has come about.
