@@ -92,7 +92,7 @@ sql() { local side=$1; shift; PGDATABASE=${database[$side]} psql -XAtq -v ON_ERR
 
 sql one -c "CREATE DATABASE partita_many"
 DATABASE_URL=$many_url "$partita" migrate up >/dev/null
-DATABASE_URL=$many_url PARTITA_LISTEN=127.0.0.1:0 "$partita" serve >"$work/many.out" 2>"$work/many.err" &
+DATABASE_URL=$many_url PARTITA_LISTEN=127.0.0.1:0 PARTITA_OPS__LISTEN=off "$partita" serve >"$work/many.out" 2>"$work/many.err" &
 pids+=($!)
 await "the second server" "$work/many.err" 'listen=' "${pids[1]}"
 server[many]=http://$(grep -oE '127\.0\.0\.1:[0-9]+' "$work/many.err" | head -1)
