@@ -34,8 +34,26 @@ async fn a_sound_database_passes_every_check_but_that_of_the_superuser() {
     let odd: Vec<_> =
         checks.iter().filter(|check| check.verdict != Verdict::Ok).map(|check| check.name).collect();
     assert_eq!(odd, ["durability", "role"], "{checks:#?}");
-    assert_eq!(checks.len(), 21);
+    assert_eq!(checks.len(), 22);
     assert!(checks.iter().all(|check| (check.verdict == Verdict::Ok) == check.fix.is_none()));
+}
+
+#[tokio::test]
+async fn whoever_holds_the_oldest_snapshot_is_named() {
+    let database = TestDatabase::new().await;
+    let mut report = database.connect().await;
+    let begin = "SET application_name = 'monthly report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
+    sqlx::raw_sql(begin).execute(&mut report).await.unwrap();
+    for _ in 0..3 {
+        database.execute("SELECT pg_current_xact_id()").await;
+    }
+    let snapshots = check(&database, "old_snapshots").await;
+    assert_eq!(snapshots.verdict, Verdict::Ok, "{snapshots:?}");
+    let holder: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut report).await.unwrap();
+    assert!(
+        snapshots.found.contains(&format!("session {holder} of \"monthly report\", since ")),
+        "{snapshots:?}"
+    );
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod idempotency;
 mod identity;
 mod instances;
 mod interrupted_maintenance;
+mod long_snapshots;
 mod maintenance;
 mod metrics;
 mod migration_calls;

@@ -10,24 +10,34 @@
 -- tenant's streams, and this statement alone is the transaction; where it does not, nothing is written, and `holds` is
 -- false. So it is where the phase is another by now: it cannot change between this statement's snapshot and its commit, as
 -- a change waits for everybody who has one of the two tables open for writing, which comes before the snapshot.
+-- Tenants are looked up as in lock_tenants.sql. A row that somebody changed in another column since this statement's snapshot
+-- is locked as it is now, and cannot be updated by this statement, which does not see it: the guard counts those it sees.
 -- Both tables are fed from the same rows, so that no column can differ.
 WITH locked AS MATERIALIZED (
-    SELECT tenant_id, last_position, retention_floor
-    FROM public.event_store_tenant
-    WHERE tenant_id = ANY ($24)
-    ORDER BY tenant_id
-    FOR NO KEY UPDATE
+    SELECT newest.at, believed.drawn_position
+    FROM (
+        SELECT tenant_id, last_position, drawn_position, least_timestamp
+        FROM UNNEST($24::text[], $25::bigint[], $26::bigint[], $27::timestamptz[])
+            AS believed (tenant_id, last_position, drawn_position, least_timestamp)
+        ORDER BY tenant_id
+    ) AS believed
+    CROSS JOIN LATERAL (
+        SELECT tenant.ctid AS at, tenant.last_position, tenant.retention_floor
+        FROM public.event_store_tenant AS tenant
+        WHERE tenant.tenant_id BETWEEN believed.tenant_id AND believed.tenant_id
+        ORDER BY tenant.tenant_id DESC
+        LIMIT 1
+        FOR NO KEY UPDATE
+    ) AS newest
+    WHERE newest.last_position = believed.last_position
+        AND newest.retention_floor <= believed.least_timestamp
 ),
 guard AS MATERIALIZED (
     SELECT
         COUNT(*) = CARDINALITY($24::text[])
         AND EXISTS (SELECT FROM public.event_store_control WHERE singleton AND phase = $35) AS holds
-    FROM UNNEST($24::text[], $25::bigint[], $27::timestamptz[])
-        AS believed (tenant_id, last_position, least_timestamp)
-    JOIN locked
-        ON locked.tenant_id = believed.tenant_id
-        AND locked.last_position = believed.last_position
-        AND locked.retention_floor <= believed.least_timestamp
+    FROM locked
+    JOIN public.event_store_tenant AS tenant ON tenant.ctid = locked.at
 ),
 event AS MATERIALIZED (
     SELECT
@@ -78,9 +88,9 @@ recorded_legacy AS (
 ),
 advanced_tenant AS (
     UPDATE public.event_store_tenant AS tenant
-    SET last_position = drawn.last_position
-    FROM UNNEST($24::text[], $26::bigint[]) AS drawn (tenant_id, last_position)
-    WHERE tenant.tenant_id = drawn.tenant_id
+    SET last_position = locked.drawn_position
+    FROM locked
+    WHERE tenant.ctid = locked.at
         AND (SELECT holds FROM guard)
 ),
 advanced_stream AS (

@@ -8,22 +8,30 @@
 -- As record_dual.sql, whose remarks hold here too, once legacy is not written any more: there is no other arbiter then than
 -- the tenants' last positions.
 WITH locked AS MATERIALIZED (
-    SELECT tenant_id, last_position, retention_floor
-    FROM public.event_store_tenant
-    WHERE tenant_id = ANY ($24)
-    ORDER BY tenant_id
-    FOR NO KEY UPDATE
+    SELECT newest.at, believed.drawn_position
+    FROM (
+        SELECT tenant_id, last_position, drawn_position, least_timestamp
+        FROM UNNEST($24::text[], $25::bigint[], $26::bigint[], $27::timestamptz[])
+            AS believed (tenant_id, last_position, drawn_position, least_timestamp)
+        ORDER BY tenant_id
+    ) AS believed
+    CROSS JOIN LATERAL (
+        SELECT tenant.ctid AS at, tenant.last_position, tenant.retention_floor
+        FROM public.event_store_tenant AS tenant
+        WHERE tenant.tenant_id BETWEEN believed.tenant_id AND believed.tenant_id
+        ORDER BY tenant.tenant_id DESC
+        LIMIT 1
+        FOR NO KEY UPDATE
+    ) AS newest
+    WHERE newest.last_position = believed.last_position
+        AND newest.retention_floor <= believed.least_timestamp
 ),
 guard AS MATERIALIZED (
     SELECT
         COUNT(*) = CARDINALITY($24::text[])
         AND EXISTS (SELECT FROM public.event_store_control WHERE singleton AND phase = 'finalized') AS holds
-    FROM UNNEST($24::text[], $25::bigint[], $27::timestamptz[])
-        AS believed (tenant_id, last_position, least_timestamp)
-    JOIN locked
-        ON locked.tenant_id = believed.tenant_id
-        AND locked.last_position = believed.last_position
-        AND locked.retention_floor <= believed.least_timestamp
+    FROM locked
+    JOIN public.event_store_tenant AS tenant ON tenant.ctid = locked.at
 ),
 event AS MATERIALIZED (
     SELECT
@@ -60,9 +68,9 @@ recorded_partitioned AS (
 ),
 advanced_tenant AS (
     UPDATE public.event_store_tenant AS tenant
-    SET last_position = drawn.last_position
-    FROM UNNEST($24::text[], $26::bigint[]) AS drawn (tenant_id, last_position)
-    WHERE tenant.tenant_id = drawn.tenant_id
+    SET last_position = locked.drawn_position
+    FROM locked
+    WHERE tenant.ctid = locked.at
         AND (SELECT holds FROM guard)
 ),
 advanced_stream AS (

@@ -10,6 +10,7 @@ mod partitions;
 mod roles;
 mod server;
 mod settings;
+mod snapshots;
 
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub async fn examine(config: &StoreConfig) -> Vec<Check> {
     checks.ask("session_settings", settings::check_session(&mut connection)).await;
     checks.ask("statistics", settings::check_statistics(&mut connection)).await;
     checks.ask("connections", connections::check(&mut connection, config)).await;
+    checks.ask("old_snapshots", snapshots::check(&mut connection)).await;
 
     let schema = check_schema(&config.database_url).await;
     let is_there = schema.verdict != Verdict::Fail;
