@@ -124,6 +124,83 @@ async fn what_is_dropped_or_was_never_detached_cannot_be_restored() {
     assert_eq!(restore(&server, -4).await.unwrap().months_restored, 1);
 }
 
+/// A report that has the tenant's months open.
+async fn reading(database: &TestDatabase) -> sqlx::PgConnection {
+    let mut report = database.connect().await;
+    let read = "BEGIN; SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
+    sqlx::raw_sql(read).execute(&mut report).await.unwrap();
+    report
+}
+
+#[tokio::test]
+async fn a_month_that_psql_dropped_keeps_older_ones_from_coming_back() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(4)).await;
+    assert_eq!(run.months_of("acme", Kind::Detached), months([-6, -5]));
+    // There is no grace period in psql.
+    let call = "SELECT ensure_event_store_partition('acme', 2, 2)";
+    assert_eq!(database.scalar::<i32>(call).await, 2);
+    let before = database.contents().await;
+    for offset in [-6, -5, -4, -3] {
+        assert_eq!(restore(&server, offset).await.unwrap_err().reason, "PARTITION_NOT_FOUND", "{offset}");
+    }
+    assert_eq!(database.contents().await, before);
+}
+
+#[tokio::test]
+async fn a_month_whose_detach_is_under_way_comes_back_with_the_older_ones() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(5)).await;
+    assert_eq!(run.months_of("acme", Kind::Detached), months([-6]));
+    let mut report = reading(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    assert_eq!(run.summary.tenants_failed, 1, "{run:?}");
+    let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+    assert_eq!(database.scalar::<i64>(pending).await, 1);
+    // It cannot be finished yet, and so nothing is restored.
+    let refused = restore(&server, -6).await.unwrap_err();
+    assert_eq!(
+        (refused.reason.as_str(), database.count("event_store_floor_change").await),
+        ("PARTITION_UNAVAILABLE", 0)
+    );
+    sqlx::raw_sql("ROLLBACK").execute(&mut report).await.unwrap();
+
+    assert_eq!(restore(&server, -6).await.unwrap().months_restored, 2);
+    assert_eq!(database.scalar::<i64>(pending).await, 0);
+    assert_eq!(server.months_of("acme").await, months(-6..=2));
+    assert_eq!(server.read("acme", "order", "1").versions().await, (1..=7).collect::<Vec<_>>());
+    assert_eq!(expire(&server).await, (months(-6..=-4), vec![]));
+}
+
+#[tokio::test]
+async fn a_detach_that_waits_does_not_keep_what_is_due() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(5)).await;
+    assert_eq!(run.months_of("acme", Kind::Detached), months([-6]));
+    let_grace_end(&database).await;
+    let _report = reading(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    assert_eq!((run.summary.tenants_failed, run.months_of("acme", Kind::Dropped)), (1, months([-6])));
+}
+
+#[tokio::test]
+async fn a_month_that_a_killed_process_detached_and_nobody_wrote_down_is_restored_at_once() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database).await;
+    expire(&server).await;
+    database.execute("DELETE FROM event_store_detached").await;
+    assert_eq!(restore(&server, -5).await.unwrap().months_restored, 2);
+    assert_eq!(server.months_of("acme").await, months(-5..=2));
+    // The one before it was not asked for, and has its whole grace period when maintenance finds it.
+    assert_eq!(database.scalar::<i64>(WAITING).await, 0);
+    server.maintain("acme", |request| request.retention_months = Some(5)).await;
+    let days = "SELECT extract(day FROM drop_after - now())::integer FROM event_store_detached";
+    assert_eq!(database.column::<i32>(days).await, [6]);
+}
+
 #[tokio::test]
 async fn a_month_that_a_killed_process_detached_is_found_and_has_its_grace_period() {
     let database = TestDatabase::new().await;

@@ -2,7 +2,7 @@
 
 use partita_proto::v1::ErrorReason;
 use partita_proto::v1::partition_action::Kind;
-use partita_tests::{ForeignEvent, TestDatabase, TestServer, exact, month, months};
+use partita_tests::{ForeignEvent, TestDatabase, TestServer, eventually, exact, month, months};
 
 /// A tenant with an event in each of the last seven months, kept for ever until now.
 async fn seven_months(database: &TestDatabase, tenants: &[&str]) -> TestServer {
@@ -107,6 +107,12 @@ async fn a_tenant_that_is_held_open_fails_alone_and_the_next_run_finishes_it() {
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut reader).await.unwrap();
     let holder = format!("pid {pid} (`long report`, idle in transaction, its transaction ");
     assert!(failure.message.contains(&holder), "{failure:?}");
+    // What was done is told all the same: the floor is up, and the months are still there.
+    let kinds: Vec<Kind> = run.actions("acme").iter().map(|action| action.kind()).collect();
+    assert_eq!(kinds, [Kind::FloorRaised]);
+    let floor = partita_proto::convert::timestamp_to_wire(month(-3).start());
+    assert_eq!(run.tenant("acme").retention_floor, Some(floor));
+    assert_eq!(run.tenant("acme").partitions.len(), 9);
     assert_eq!(run.tenant("beta").failure, None);
     assert_eq!((run.summary.tenants, run.summary.tenants_failed, run.summary.dropped), (2, 1, 3));
     // Expired is expired, dropped or not; and the tenant can be written to all the while.
@@ -118,6 +124,155 @@ async fn a_tenant_that_is_held_open_fails_alone_and_the_next_run_finishes_it() {
     assert_eq!((run.summary.tenants_failed, run.summary.dropped), (0, 3), "{run:?}");
     assert_eq!(server.months_of("acme").await, months(-3..=2));
     assert_eq!(server.read("acme", "order", "1").versions().await, [4, 5, 6, 7, 8]);
+}
+
+/// The oldest leaf of the tenant, and a session that holds it as an autovacuum against wraparound does, which gives way to nobody.
+async fn vacuuming_the_oldest(database: &TestDatabase) -> (String, sqlx::PgConnection) {
+    let oldest = "SELECT partition_name FROM event_store_partition_leaf('acme') ORDER BY range_start LIMIT 1";
+    let oldest: String = database.scalar(oldest).await;
+    let mut vacuum = database.connect().await;
+    let lock = format!("BEGIN; LOCK TABLE event_store_partitions.{oldest} IN SHARE UPDATE EXCLUSIVE MODE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut vacuum).await.unwrap();
+    (oldest, vacuum)
+}
+
+#[tokio::test]
+async fn a_month_that_is_in_use_does_not_keep_the_others() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let (_, mut vacuum) = vacuuming_the_oldest(&database).await;
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    let failure = run.tenant("acme").failure.clone().unwrap();
+    assert_eq!(failure.reason(), ErrorReason::PartitionUnavailable, "{failure:?}");
+    assert_eq!(run.months_of("acme", Kind::Dropped), months([-5, -4]));
+    assert_eq!((run.summary.tenants_failed, run.summary.detached, run.summary.dropped), (1, 2, 2));
+    assert_eq!(server.months_of("acme").await, months([-6, -3, -2, -1, 0, 1, 2]));
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut vacuum).await.unwrap();
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    assert_eq!((run.summary.tenants_failed, run.months_of("acme", Kind::Dropped)), (0, months([-6])));
+}
+
+#[tokio::test]
+async fn a_detach_that_cannot_be_finished_does_not_keep_the_floor_down() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let mut report = database.connect().await;
+    let read = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
+    sqlx::raw_sql(read).execute(&mut report).await.unwrap();
+    let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+    for kept in [5, 3] {
+        let run = server.maintain("acme", |request| request.retention_months = Some(kept)).await;
+        assert_eq!((run.summary.tenants_failed, database.scalar::<i64>(pending).await), (1, 1), "{run:?}");
+        let floor = partita_proto::convert::timestamp_to_wire(month(-kept).start());
+        assert_eq!(run.tenant("acme").retention_floor, Some(floor));
+    }
+    assert_eq!(server.read("acme", "order", "1").versions().await, [4, 5, 6, 7]);
+    sqlx::raw_sql("ROLLBACK").execute(&mut report).await.unwrap();
+    let run = server.maintain("acme", |request| request.retention_months = Some(3)).await;
+    assert_eq!((run.summary.tenants_failed, run.months_of("acme", Kind::Dropped)), (0, months(-6..=-4)));
+}
+
+/// Sessions that wait to detach a month, or for the transactions before the detach.
+const DETACHING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+     AND wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%DETACH%CONCURRENTLY'";
+
+/// Has the tenant's table open as somebody has who wrote nothing: a detach waits for that, and finishing one does not.
+async fn holding_the_table(database: &TestDatabase) -> sqlx::PgConnection {
+    let parent: String = database.scalar("SELECT partition_name FROM event_store_tenant").await;
+    let mut holder = database.connect().await;
+    let lock = format!("BEGIN; LOCK TABLE ONLY event_store_partitions.{parent} IN ACCESS SHARE MODE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut holder).await.unwrap();
+    holder
+}
+
+/// Calls that give a run all the time that it needs, should nothing keep it.
+const ROUND_TRIPS: usize = 20;
+
+#[tokio::test]
+async fn runs_of_one_tenant_in_a_process_wait_for_each_other() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let mut holder = holding_the_table(&database).await;
+    let run = async || server.maintain("acme", |request| request.retention_months = Some(5)).await;
+    let second = async {
+        eventually("a detach waits", async || database.scalar::<i64>(DETACHING).await == 1).await;
+        run().await
+    };
+    let release = async {
+        eventually("a detach waits", async || database.scalar::<i64>(DETACHING).await == 1).await;
+        for _ in 0..ROUND_TRIPS {
+            server.list("acme").await.unwrap();
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    };
+    let (first, second, ()) = tokio::join!(run(), second, release);
+    assert_eq!(second.summary.tenants_failed, 0, "{second:?}");
+    // On a machine so busy that the calls took two seconds the first gave up, and the second finished what it began.
+    if first.summary.tenants_failed == 0 {
+        assert_eq!(first.months_of("acme", Kind::Detached), months([-6]));
+        assert!(second.actions("acme").is_empty(), "{second:?}");
+    }
+    assert_eq!(server.months_of("acme").await, months(-5..=2));
+}
+
+#[tokio::test]
+async fn a_month_that_another_process_detached_first_is_no_failure() {
+    let database = TestDatabase::new().await;
+    let first = seven_months(&database, &["acme"]).await;
+    let second = TestServer::start_with(&database, |config| {
+        config.partitions_v1 = true;
+        config.retention_months = 0;
+        config.maintenance.grace_days = 7;
+    })
+    .await;
+    let mut holder = holding_the_table(&database).await;
+    let waiting = async || first.maintain("acme", |request| request.retention_months = Some(5)).await;
+    let faster = async {
+        eventually("a detach waits", async || database.scalar::<i64>(DETACHING).await == 1).await;
+        let run = second.maintain("acme", |request| request.retention_months = Some(5)).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+        run
+    };
+    let (slow, fast) = tokio::join!(waiting(), faster);
+    assert_eq!((fast.summary.tenants_failed, fast.months_of("acme", Kind::Detached)), (0, months([-6])));
+    // On a machine so busy that the other took two seconds, it gave up before; that is what it says then.
+    let failure = slow.tenant("acme").failure.clone();
+    let failure = failure.map(|failure| failure.reason());
+    assert!(matches!(failure, None | Some(ErrorReason::PartitionUnavailable)), "{slow:?}");
+    assert_eq!(slow.months_of("acme", Kind::Detached), [""; 0]);
+    let waiting = "SELECT count(*) FROM event_store_detached WHERE dropped_at IS NULL";
+    assert_eq!(database.scalar::<i64>(waiting).await, 1);
+    assert_eq!(first.months_of("acme").await, months(-5..=2));
+}
+
+#[tokio::test]
+async fn a_month_that_is_wanted_back_while_its_detach_waits_comes_back() {
+    let database = TestDatabase::new().await;
+    let server = seven_months(&database, &["acme"]).await;
+    let parent: String = database.scalar("SELECT partition_name FROM event_store_tenant").await;
+    let lock =
+        format!("BEGIN; LOCK TABLE ONLY event_store_partitions.{parent} IN SHARE UPDATE EXCLUSIVE MODE");
+    let mut holder = database.connect().await;
+    // Once more where the machine is so busy that the run does not wait for long enough.
+    let put_back = async || {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lock.as_str())).execute(&mut holder).await.unwrap();
+        let run = async || server.maintain("acme", |request| request.retention_months = Some(5)).await;
+        let restored = async {
+            eventually("the detach waits", async || database.scalar::<i64>(DETACHING).await == 1).await;
+            // As a restore of an older month does.
+            let lowered = format!("UPDATE event_store_tenant SET retention_floor = '{}'", month(-6).start());
+            database.execute(lowered).await;
+            sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+        };
+        let (run, ()) = tokio::join!(run(), restored);
+        assert_eq!(run.months_of("acme", Kind::Detached), [""; 0]);
+        run.summary.tenants_failed == 0
+    };
+    eventually("a run whose detach had the lock", put_back).await;
+    assert_eq!(server.months_of("acme").await, months(-6..=2));
+    assert_eq!(database.count("event_store_detached").await, 0);
+    assert_eq!(server.read("acme", "order", "1").versions().await, (1..=7).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Partitions that make themselves: with a tenant's first write, online, whoever else writes.
 
+use partita_store::StoreConfig;
 use partita_tests::{AppendCall, TestDatabase, TestServer, eventually, month, months};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
@@ -51,11 +52,58 @@ async fn a_first_write_whose_partitions_are_cut_off_by_a_restart_is_told_to_try_
     sqlx::raw_sql(hold).execute(&mut blocker).await.unwrap();
     let sent = tokio::spawn(server.append("acme", "order", "1").event("First").refused());
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() \
-         AND application_name = 'partita' AND wait_event_type = 'Lock'";
+         AND application_name = 'partita first write' AND wait_event_type = 'Lock'";
     eventually("the maker waits, and is ended", async || database.scalar::<i64>(end).await > 0).await;
     assert_eq!(sent.await.unwrap().reason, "DATABASE_UNAVAILABLE");
     blocker.close().await.unwrap();
     server.append("acme", "order", "1").event("First").ok().await;
+}
+
+#[tokio::test]
+async fn a_first_write_that_cannot_have_its_lock_says_so_and_names_nobody() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start(&database, true).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    // As an ANALYZE of the whole table does, for as long as it runs.
+    let mut analyze = database.connect().await;
+    let lock = "BEGIN; LOCK TABLE ONLY event_store_partitioned IN SHARE UPDATE EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut analyze).await.unwrap();
+    let refusal = server.append("newcomer", "order", "1").event("First").refused().await;
+    assert_eq!(refusal.reason, "PARTITION_UNAVAILABLE");
+    assert!(refusal.retry_after.is_some() && !refusal.message.contains("pid"), "{refusal:?}");
+    server.append("acme", "order", "1").events_at(&[&month(-7).start().to_string()]).ok().await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut analyze).await.unwrap();
+    server.append("newcomer", "order", "1").event("First").ok().await;
+    assert_eq!(server.read("newcomer", "order", "1").versions().await, [1]);
+}
+
+/// More than can be answered, one after the other, while a first write waits for a connection.
+const READERS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_write_does_not_wait_for_readers_who_have_every_connection() {
+    let database = TestDatabase::new().await;
+    let change = |config: &mut StoreConfig| {
+        config.partitions_v1 = true;
+        config.read_connections_max = 1;
+    };
+    let server = TestServer::start_with(&database, change).await;
+    server.append("acme", "order", "1").event("First").ok().await;
+    let leaf = format!("event_store_partitions.t1_{}", month(0).to_string().replace('-', "_"));
+    let mut holder = database.connect().await;
+    let lock = format!("BEGIN; LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut holder).await.unwrap();
+    let mut reads: JoinSet<_> = (0..READERS).map(|_| server.read("acme", "order", "1").refused()).collect();
+    let reading = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND application_name = 'partita' AND wait_event_type = 'Lock'";
+    eventually("a reader waits", async || database.scalar::<i64>(reading).await == 1).await;
+
+    server.append("newcomer", "order", "1").event("First").ok().await;
+    server.append("newcomer", "order", "1").events_at(&[&month(-7).start().to_string()]).ok().await;
+    reads.abort_all();
+    while reads.join_next().await.is_some() {}
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(server.months_of("newcomer").await, months([-7, -1, 0, 1, 2]));
 }
 
 #[tokio::test]

@@ -97,6 +97,28 @@ async fn a_partition_is_listed_with_its_bounds_and_sizes() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_attached_without_a_bound_is_listed_first_and_in_nobodys_way() {
+    let database = TestDatabase::new().await;
+    let server = sixteen_partitions(&database).await;
+    let (parent, archive) = ("event_store_partitions.t2", "event_store_partitions.archive");
+    database
+        .execute(format!(
+            "CREATE TABLE {archive} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
+             ALTER TABLE {parent} ATTACH PARTITION {archive} FOR VALUES FROM (MINVALUE) TO ('{}')",
+            month(-9).start()
+        ))
+        .await;
+    let whole = server.list("").await.unwrap();
+    assert_eq!((whole.len(), whole[4].partition_name.as_str(), whole[4].range_start), (17, "archive", None));
+    assert_eq!(whole[4].range_end.unwrap().seconds, month(-9).start().to_unix().0);
+    for size in [1, 5] {
+        assert_eq!(all_pages(&server, "", size).await.0, whole);
+    }
+    let run = server.maintain("B", |request| request.months_ahead = Some(3)).await;
+    assert_eq!((run.summary.tenants_failed, run.tenant("B").partitions.len()), (0, 6), "{run:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_was_not_handed_out_for_this_list_is_refused() {
     let database = TestDatabase::new().await;
     let server = sixteen_partitions(&database).await;

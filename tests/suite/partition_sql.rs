@@ -66,10 +66,55 @@ async fn a_tenants_table_of_the_platform_decides_who_is_maintained() {
     let all = "SELECT ensure_event_store_partitions_for_all()";
     assert_eq!(database.scalar::<i32>(all).await, 1);
     database.execute("CREATE TABLE tenants (id uuid, tenant_id text); INSERT INTO tenants VALUES (NULL, 'x'), (NULL, 'y')").await;
-    assert_eq!(database.scalar::<i32>(all).await, 2);
+    ForeignEvent::new("unlisted", "1", 1).write(database.pool()).await.unwrap();
+    assert_eq!(database.scalar::<i32>(all).await, 3);
     let registered: Vec<String> =
         database.column("SELECT tenant_id::text FROM event_store_tenant ORDER BY tenant_number").await;
     assert_eq!(registered, ["of-legacy", "x", "y"]);
+}
+
+#[tokio::test]
+async fn a_tenant_that_the_platforms_table_has_forgotten_expires_all_the_same() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start_keeping_all(&database).await;
+    let instants = months(-4..=0);
+    let instants: Vec<&str> = instants.iter().map(String::as_str).collect();
+    for tenant in ["gone-1", "gone-2"] {
+        server.append(tenant, "order", "1").events_at(&instants).ok().await;
+    }
+    database
+        .execute("CREATE TABLE tenants (id text PRIMARY KEY); INSERT INTO tenants VALUES ('known')")
+        .await;
+    assert_eq!(database.scalar::<i32>("SELECT ensure_event_store_partitions_for_all(2, 3)").await, 3);
+    assert_eq!(server.months_of("gone-1").await, months(-3..=2));
+    server.maintain("", |request| request.retention_months = Some(2)).await;
+    assert_eq!(server.months_of("gone-2").await, months(-2..=2));
+    assert_eq!(server.months_of("known").await, months(-1..=2));
+}
+
+#[tokio::test]
+async fn a_month_that_is_in_use_keeps_neither_the_floor_nor_those_before_it() {
+    let database = TestDatabase::new().await;
+    let server = TestServer::start_keeping_all(&database).await;
+    let instants = months(-4..=0);
+    let instants: Vec<&str> = instants.iter().map(String::as_str).collect();
+    server.append("acme", "order", "1").events_at(&instants).ok().await;
+    let second = format!(
+        "SELECT partition_name FROM event_store_partition_leaf('acme') WHERE range_start = '{}'",
+        month(-3).start()
+    );
+    let second: String = database.scalar(second).await;
+    let mut reindex = database.connect().await;
+    let lock = format!("BEGIN; LOCK TABLE event_store_partitions.{second} IN SHARE UPDATE EXCLUSIVE MODE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut reindex).await.unwrap();
+
+    let call = "SELECT ensure_event_store_partition('acme', retention_months => 1)";
+    assert_eq!(database.scalar::<i32>(call).await, 1);
+    assert_eq!(server.months_of("acme").await, months(-3..=2));
+    assert_eq!(server.read("acme", "order", "1").versions().await, [4, 5], "expired is expired");
+    sqlx::raw_sql("ROLLBACK").execute(&mut reindex).await.unwrap();
+    assert_eq!(database.scalar::<i32>(call).await, 2);
+    assert_eq!(server.months_of("acme").await, months(-1..=2));
 }
 
 #[tokio::test]

@@ -205,6 +205,62 @@ async fn a_migrator_that_may_not_create_roles_migrates_without_them_and_grants_t
     server.append("acme", "order", "1").event("First").ok().await;
 }
 
+/// As docs/operations/roles.md has it made.
+#[tokio::test]
+async fn a_role_without_login_owns_everything_where_the_migrator_acts_as_it() {
+    let (database, _cluster) = TestDatabase::in_private_cluster().await;
+    schema::down(&database.url(), 0).await.unwrap();
+    let name: String = database.scalar("SELECT quote_ident(current_database())").await;
+    database
+        .execute(format!(
+            "DROP TABLE event_store_migration; CREATE ROLE event_store_owner NOLOGIN; \
+             GRANT USAGE, CREATE ON SCHEMA public TO event_store_owner; \
+             GRANT CREATE ON DATABASE {name} TO event_store_owner"
+        ))
+        .await;
+    let (migrator, mut session) = database.login("event_store_owner").await;
+    let login: String =
+        sqlx::query_scalar("SELECT quote_ident(current_user)").fetch_one(&mut session).await.unwrap();
+    database.execute(format!("ALTER ROLE {login} IN DATABASE {name} SET role = 'event_store_owner'")).await;
+    schema::up(&migrator).await.unwrap();
+
+    let (app, _) = database.login("event_store_app").await;
+    let server = serving_as(&database, app).await;
+    let instants = months(-6..=0);
+    let instants: Vec<&str> = instants.iter().map(String::as_str).collect();
+    server.append("acme", "order", "1").events_at(&instants).ok().await;
+    let (maintainer, _) = database.login("event_store_maintenance").await;
+    database.grant_owner_to_logins().await;
+    let server = serving_as(&database, maintainer).await;
+    let run = server
+        .maintain("acme", |request| {
+            request.retention_months = Some(3);
+            request.months_ahead = Some(4);
+        })
+        .await;
+    let summary = (run.summary.tenants_failed, run.summary.created, run.summary.dropped);
+    assert_eq!(summary, (0, 2, 3), "{run:?}");
+    let owners = "SELECT DISTINCT owner::regrole::text FROM (SELECT relowner FROM pg_class WHERE relnamespace IN \
+         ('public'::regnamespace, 'event_store_partitions'::regnamespace) UNION ALL SELECT proowner FROM pg_proc \
+         WHERE pronamespace = 'public'::regnamespace) AS made (owner)";
+    assert_eq!(database.column::<String>(owners).await, ["event_store_owner"]);
+}
+
+#[tokio::test]
+async fn a_tenants_table_that_the_login_may_not_read_is_none() {
+    let database = TestDatabase::new().await;
+    let owner = TestServer::start(&database, true).await;
+    owner.append("acme", "order", "1").event("First").ok().await;
+    database.execute("CREATE TABLE tenants (tenant_id text); INSERT INTO tenants VALUES ('new')").await;
+    let (_, mut session) = database.login("event_store_maintenance").await;
+    let known = "SELECT known FROM event_store_known_tenants() AS known ORDER BY 1";
+    let named: Vec<String> = sqlx::query_scalar(known).fetch_all(&mut session).await.unwrap();
+    assert_eq!(named, ["acme"]);
+    database.execute("GRANT SELECT ON tenants TO event_store_maintenance").await;
+    let named: Vec<String> = sqlx::query_scalar(known).fetch_all(&mut session).await.unwrap();
+    assert_eq!(named, ["acme", "new"]);
+}
+
 #[tokio::test]
 async fn databases_of_one_cluster_share_the_roles_and_each_keeps_its_grants() {
     // The other database of the cluster: its roles are in use.

@@ -31,7 +31,6 @@ pub(crate) async fn maintain_partitions(
     let (tenant, maintenance) = parse(&request.into_inner(), &store.maintenance_defaults())
         .map_err(|violations| refuse(&StoreError::Invalid(violations)))?;
     let span = Span::current();
-    let named = tenant.is_some();
     let tenants = match tenant {
         Some(tenant) => {
             span.record("tenant", tenant.as_str());
@@ -46,7 +45,6 @@ pub(crate) async fn maintain_partitions(
         summary: v1::MaintenanceSummary { validate_only: maintenance.validate_only, ..Default::default() },
         maintenance,
         tenants: tenants.into_iter(),
-        named,
         finished: false,
     };
     let messages = stream::try_unfold(run, move |run| run.next().instrument(span.clone()));
@@ -60,8 +58,6 @@ struct Run {
     deadline: Option<Instant>,
     maintenance: MaintenanceRequest,
     tenants: vec::IntoIter<SurveyedTenant>,
-    /// Whether the request named the tenant.
-    named: bool,
     summary: v1::MaintenanceSummary,
     finished: bool,
 }
@@ -93,25 +89,11 @@ impl Run {
         let tenant_id = tenant.as_str().to_owned();
         self.summary.tenants += 1;
         if !is_due {
-            let idle = TenantMaintenance { actions: Vec::new(), retention_floor, partitions: Vec::new() };
+            let idle = TenantMaintenance { retention_floor, ..TenantMaintenance::default() };
             return Ok(self.done(tenant_id, idle));
         }
-        match self.store.partitions().maintain(&tenant, &self.maintenance).await {
-            Ok(done) => Ok(self.done(tenant_id, done)),
-            // A name that is wrong as a whole is the caller's mistake; among all tenants it is one that went away.
-            Err(error @ StoreError::TenantNotFound { .. }) if self.named => Err(refuse(&error)),
-            Err(error) => {
-                self.summary.tenants_failed += 1;
-                let (reason, message) = failure(&error);
-                tracing::warn!(
-                    tenant.id = tenant_id,
-                    error.message = message,
-                    "maintenance of a tenant failed"
-                );
-                let failure = Some(v1::MaintenanceFailure { reason: reason.into(), message });
-                Ok(v1::TenantMaintenance { tenant_id, failure, ..v1::TenantMaintenance::default() })
-            }
-        }
+        let done = self.store.partitions().maintain(&tenant, &self.maintenance).await;
+        Ok(self.done(tenant_id, done))
     }
 
     fn done(&mut self, tenant_id: String, done: TenantMaintenance) -> v1::TenantMaintenance {
@@ -123,12 +105,18 @@ impl Run {
                 ActionKind::FloorRaised => {}
             }
         }
+        let failure = done.failure.map(|error| {
+            self.summary.tenants_failed += 1;
+            let (reason, message) = failure(&error);
+            tracing::warn!(tenant.id = tenant_id, error.message = message, "maintenance of a tenant failed");
+            v1::MaintenanceFailure { reason: reason.into(), message }
+        });
         v1::TenantMaintenance {
             tenant_id,
             actions: done.actions.into_iter().map(partition_message::action).collect(),
             partitions: done.partitions.into_iter().map(partition_message::partition).collect(),
             retention_floor: done.retention_floor.map(timestamp_to_wire),
-            failure: None,
+            failure,
         }
     }
 }

@@ -5,13 +5,15 @@ use partita_store::PageKey;
 
 /// First byte of every token: its layout.
 const LAYOUT: u8 = 2;
+/// In place of the seconds of a row that has no first instant.
+const UNBOUNDED: i64 = i64::MIN;
 
 /// A token for the page after `last`, good for the same filter alone.
 ///
 /// Opaque to clients: base64url over the layout, the instant of the last row (8 bytes of seconds, 4 of
 /// nanoseconds), its tenant with its length in 2 bytes, its name likewise, and the filter.
 pub(crate) fn encode(filter: &str, last: &PageKey) -> String {
-    let (seconds, nanos) = last.range_start.to_unix();
+    let (seconds, nanos) = last.range_start.map_or((UNBOUNDED, 0), |start| start.to_unix());
     let mut bytes = vec![LAYOUT];
     bytes.extend(seconds.to_be_bytes());
     bytes.extend(nanos.to_be_bytes());
@@ -61,7 +63,10 @@ fn read(token: &str) -> Option<(Vec<u8>, PageKey)> {
         return None;
     }
     let tenant = TenantId::parse(String::from_utf8(tenant.to_vec()).ok()?).ok()?;
-    let range_start = Timestamp::from_unix(i64::from_be_bytes(seconds), i32::from_be_bytes(nanos)).ok()?;
+    let range_start = match i64::from_be_bytes(seconds) {
+        UNBOUNDED => None,
+        seconds => Some(Timestamp::from_unix(seconds, i32::from_be_bytes(nanos)).ok()?),
+    };
     let partition_name = String::from_utf8(name.to_vec()).ok()?;
     // No name holds it, and PostgreSQL cannot be sent it.
     let partition_name = Some(partition_name).filter(|name| !name.contains('\0'))?;
@@ -74,7 +79,7 @@ mod tests {
     use super::*;
 
     fn key(tenant: &str) -> PageKey {
-        let range_start = Timestamp::parse_rfc3339("2026-11-01T00:00:00Z").unwrap();
+        let range_start = Timestamp::parse_rfc3339("2026-11-01T00:00:00Z").ok();
         PageKey { tenant_id: tenant.to_owned(), range_start, partition_name: "t1_2026_11".to_owned() }
     }
 
@@ -83,6 +88,8 @@ mod tests {
         for (filter, tenant) in [("", "acme"), ("acme", "acme"), ("", "\u{1f3ba}'\"")] {
             let place = decode(filter, &encode(filter, &key(tenant))).unwrap();
             assert_eq!((place.tenant_id.as_str(), place.range_start), (tenant, key(tenant).range_start));
+            let unbounded = PageKey { range_start: None, ..key(tenant) };
+            assert_eq!(decode(filter, &encode(filter, &unbounded)).unwrap(), unbounded);
         }
     }
 

@@ -14,8 +14,8 @@ pub(crate) fn partition(size: PartitionSize) -> v1::Partition {
     v1::Partition {
         tenant_id: size.tenant_id,
         partition_name: size.partition_name,
-        range_start: Some(timestamp_to_wire(size.range_start)),
-        range_end: Some(timestamp_to_wire(size.range_end)),
+        range_start: size.range_start.map(timestamp_to_wire),
+        range_end: size.range_end.map(timestamp_to_wire),
         state: state.into(),
         rows_estimated: size.rows_estimated,
         heap_bytes: size.heap_bytes,

@@ -20,6 +20,12 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_millis(100);
 /// (together some 50 ms on a busy machine) for 0.4 % of the reads, which leaves the slowest hundredth alone.
 const POOL_USES: u32 = 250;
 
+/// Most sessions of first writes: two, so that a tenant whose partitions are waited for does not keep all others waiting. New
+/// tenants are attached to the root one after the other, however many sessions ask for it.
+pub(crate) const FIRST_WRITE_CONNECTIONS_MAX: u32 = 2;
+/// How long such a session stays when there is nothing to make, as is mostly so.
+const FIRST_WRITE_IDLE_MAX: Duration = Duration::from_mins(1);
+
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
     let timeout_ms = STATEMENT_TIMEOUT.as_millis().to_string();
@@ -93,6 +99,16 @@ pub(crate) fn watch_pool(url: &DatabaseUrl) -> PgPool {
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT)
         .connect_lazy_with(session(url, "partita watch"))
+}
+
+/// The pool of first writes: appends wait for what it makes, and readers who take all of the other pool are not to keep them
+/// waiting.
+pub(crate) fn first_write_pool(url: &DatabaseUrl) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(FIRST_WRITE_CONNECTIONS_MAX)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .idle_timeout(FIRST_WRITE_IDLE_MAX)
+        .connect_lazy_with(pool_options(url).application_name("partita first write"))
 }
 
 /// The pool for reads and maintenance. Connections are made when they are needed.

@@ -97,7 +97,7 @@ pub enum StoreError {
     #[error("the database is not available, nothing was recorded: try again")]
     Unavailable,
     /// A partition could not be made, changed or removed in time.
-    #[error("a partition of tenant `{tenant}` could not be made or changed now, nothing was recorded: \
+    #[error("a partition of tenant `{tenant}` could not be made or changed now, no event was recorded: \
              try again in {} ms{}", retry_after.as_millis(), display_blockers(blockers))]
     PartitionUnavailable {
         /// The tenant.

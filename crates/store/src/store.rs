@@ -37,6 +37,8 @@ pub struct Store {
     names_tenants: bool,
     lanes: Arc<Lanes>,
     partitions: Arc<Partitions>,
+    /// The same, on sessions that lanes alone have work for.
+    first_writes: Arc<Partitions>,
     maintenance: Arc<MaintenanceLoop>,
     /// None for a process that does not serve.
     instance: Option<Arc<Instance>>,
@@ -54,7 +56,8 @@ impl Store {
         let Found { control, names_tenants } = start::check(&config, &pool).await?;
         let phase = Arc::new(PhaseCell::new(config.partitions_v1, control));
         let partitions = Arc::new(Partitions::new(pool.clone(), &config));
-        let lanes = Arc::new(Lanes::start(&config, names_tenants, &phase, &partitions));
+        let first_writes = Arc::new(partitions.for_first_writes(&config.database_url));
+        let lanes = Arc::new(Lanes::start(&config, names_tenants, &phase, &first_writes));
         let maintenance = MaintenanceLoop::new(
             config.maintenance,
             config.database_url.clone(),
@@ -67,7 +70,18 @@ impl Store {
             false => None,
         };
         let database_url = config.database_url;
-        Ok(Self { phase, pool, watch, names_tenants, lanes, partitions, maintenance, instance, database_url })
+        Ok(Self {
+            phase,
+            pool,
+            watch,
+            names_tenants,
+            lanes,
+            partitions,
+            first_writes,
+            maintenance,
+            instance,
+            database_url,
+        })
     }
 
     /// Which tables this process writes and reads, as far as it knows: the database may have moved on within the last
@@ -193,6 +207,7 @@ impl Store {
     pub async fn close(&self) {
         self.lanes.close().await;
         self.partitions.close().await;
+        self.first_writes.disconnect().await;
         if let Some(instance) = &self.instance {
             instance.leave().await;
         }

@@ -3,10 +3,11 @@ use sqlx::PgConnection;
 use super::check::Answer;
 use super::settings;
 use crate::StoreConfig;
+use crate::connect::FIRST_WRITE_CONNECTIONS_MAX;
 
-/// Connections of a process beside lanes and pool: the one of probes, the maintainer's, and the one that settles a commit in
-/// doubt.
-const BESIDE: i64 = 3;
+/// Connections of a process beside lanes and pool: those of first writes, the one of probes, the maintainer's, and the one that
+/// settles a commit in doubt.
+const BESIDE: i64 = FIRST_WRITE_CONNECTIONS_MAX as i64 + 3;
 
 /// One more process finds room, by the server's limit, the role's and the database's.
 pub(super) async fn check(connection: &mut PgConnection, config: &StoreConfig) -> sqlx::Result<Answer> {

@@ -17,13 +17,13 @@ const ATTEMPTS_MAX: u32 = 4;
 /// When a caller, or the next attempt, should come back.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// The tenants whose partitions are being made in this process, each with the lock that its makers share. Between
+/// The tenants whose partitions are being worked on in this process, each with the lock that its workers share. Between
 /// processes an advisory lock in the database does the same.
 #[derive(Default)]
 pub(super) struct Flights(Mutex<HashMap<TenantId, Weak<tokio::sync::Mutex<()>>>>);
 
 impl Flights {
-    fn of(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn of(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         flights.retain(|_, flight| flight.strong_count() > 0);
         if let Some(flight) = flights.get(tenant).and_then(Weak::upgrade) {
@@ -48,6 +48,8 @@ impl Partitions {
     ) -> Result<(), StoreError> {
         let flight = self.flights.of(tenant);
         let _single = flight.lock().await;
+        // Waited for here, where the caller's deadline is the only bound, not at the pool, which gives up after some seconds.
+        let _turn = self.makers.acquire().await;
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
@@ -63,7 +65,7 @@ impl Partitions {
                     DDL_LOCK_WAITS.add(1, []);
                     attempt += 1;
                 }
-                Err(Obstacle::Database(error)) => return Err(store_error(&error, Some(tenant))),
+                Err(Obstacle::Database(error)) => return Err(self.refused_to_caller(tenant, &error).await),
             }
             tokio::time::sleep(RETRY_AFTER.mul_f64(rand::random())).await;
         }
@@ -106,6 +108,15 @@ impl Partitions {
         .fetch_optional(&self.pool)
         .await?;
         Ok(missing + dated.unwrap_or_default())
+    }
+
+    /// Who stands in the way is logged, and is none of a caller's business.
+    async fn refused_to_caller(&self, tenant: &TenantId, error: &sqlx::Error) -> StoreError {
+        let mut explained = self.explain(tenant, error).await;
+        if let StoreError::PartitionUnavailable { blockers, .. } = &mut explained {
+            blockers.clear();
+        }
+        explained
     }
 
     /// Gives a tenant without events its floor; one that has some gets it by maintenance.

@@ -42,7 +42,7 @@ impl Partitions {
             "sql/partitions/list_sizes.sql",
             tenant.map(TenantId::as_str),
             after.map(|key| key.tenant_id.as_str()),
-            after.map(|key| key.range_start.to_datetime()),
+            after.and_then(|key| key.range_start).map(|start| start.to_datetime()),
             after.map(|key| key.partition_name.as_str()),
             limit,
             detached
@@ -53,8 +53,8 @@ impl Partitions {
             Ok(PartitionSize {
                 tenant_id: row.tenant_id,
                 partition_name: row.partition_name,
-                range_start: Timestamp::from_datetime(row.range_start),
-                range_end: Timestamp::from_datetime(row.range_end),
+                range_start: row.range_start.map(Timestamp::from_datetime),
+                range_end: row.range_end.map(Timestamp::from_datetime),
                 state: PartitionState::parse(&row.state)?,
                 drop_after: row.drop_after.map(Timestamp::from_datetime),
                 rows_estimated: row.rows_estimated,

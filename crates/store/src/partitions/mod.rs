@@ -4,6 +4,7 @@ mod admission;
 mod blockers;
 mod check;
 mod ddl;
+mod errors;
 mod first_write;
 mod grace;
 mod list;
@@ -11,23 +12,25 @@ mod maintain;
 mod plan;
 mod purge;
 mod retention;
+mod run;
+mod steps;
 
 use std::sync::Arc;
 
 use partita_model::{TenantId, Timestamp};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::admission::NewTenants;
 pub use self::blockers::Blocker;
 pub use self::check::{FindingKind, PartitionFinding};
+use self::errors::{is_contention, is_incomplete, is_not_found, is_overtaken, store_error};
 use self::first_write::Flights;
 pub use self::grace::Restored;
 pub use self::purge::{LegacyPurge, PurgeRequest, PurgeStep};
 pub use self::retention::Retention;
-use crate::append::is_unavailable;
-use crate::metrics::DDL_LOCK_WAITS;
-use crate::{Forbidding, StoreConfig, StoreError};
+use crate::{DatabaseUrl, StoreConfig, StoreError, connect};
 
 /// The partitions of all tenants.
 #[derive(Clone)]
@@ -36,7 +39,12 @@ pub struct Partitions {
     months_ahead: u32,
     retention_months: u32,
     grace_days: u32,
+    /// First writes that make partitions.
     flights: Arc<Flights>,
+    /// Whose turn it is among those: as many as have sessions.
+    makers: Arc<Semaphore>,
+    /// Runs of maintenance.
+    runs: Arc<Flights>,
     new_tenants: Arc<NewTenants>,
     tasks: TaskTracker,
 }
@@ -74,7 +82,7 @@ pub struct SurveyedTenant {
 }
 
 /// What maintenance did for a tenant, or would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct TenantMaintenance {
     /// In the order in which it was done.
     pub actions: Vec<PartitionAction>,
@@ -82,6 +90,8 @@ pub struct TenantMaintenance {
     pub retention_floor: Option<Timestamp>,
     /// The tenant's leaves afterwards; none where they were not to be measured.
     pub partitions: Vec<PartitionSize>,
+    /// Why not all of it was done; what stands in `actions` was.
+    pub failure: Option<StoreError>,
 }
 
 /// One step of maintenance.
@@ -117,10 +127,10 @@ pub struct PartitionSize {
     pub tenant_id: String,
     /// The table, in schema `event_store_partitions`.
     pub partition_name: String,
-    /// The first instant of the month.
-    pub range_start: Timestamp,
-    /// The first instant past it.
-    pub range_end: Timestamp,
+    /// The first instant of the month; none for one that was attached by hand without a lower bound.
+    pub range_start: Option<Timestamp>,
+    /// The first instant past it; none likewise.
+    pub range_end: Option<Timestamp>,
     /// Whether it is on its way out.
     pub state: PartitionState,
     /// When it may be dropped; for a detached one alone.
@@ -151,8 +161,8 @@ pub enum PartitionState {
 pub struct PageKey {
     /// Its tenant.
     pub tenant_id: String,
-    /// Its first instant.
-    pub range_start: Timestamp,
+    /// Its first instant, if it has one.
+    pub range_start: Option<Timestamp>,
     /// Its name.
     pub partition_name: String,
 }
@@ -165,9 +175,16 @@ impl Partitions {
             retention_months: config.retention_months,
             grace_days: config.maintenance.grace_days,
             flights: Arc::default(),
+            makers: Arc::new(Semaphore::new(connect::FIRST_WRITE_CONNECTIONS_MAX as usize)),
+            runs: Arc::default(),
             new_tenants: Arc::new(NewTenants::new(config.tenants_max, config.new_tenants_per_minute)),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// The same partitions, on sessions for first writes alone.
+    pub(crate) fn for_first_writes(&self, url: &DatabaseUrl) -> Self {
+        Self { pool: connect::first_write_pool(url), ..self.clone() }
     }
 
     /// What the configuration asks of maintenance.
@@ -190,6 +207,11 @@ impl Partitions {
         self.tasks.wait().await;
     }
 
+    /// Ends the sessions; after [`close`](Self::close).
+    pub(crate) async fn disconnect(&self) {
+        self.pool.close().await;
+    }
+
     /// Months after the current one that have partitions, the least of all tenants; none without tenants.
     pub(crate) async fn least_months_ahead(&self) -> sqlx::Result<Option<i32>> {
         sqlx::query_file_scalar!("sql/partitions/find_least_months_ahead.sql").fetch_one(&self.pool).await
@@ -206,53 +228,4 @@ impl Partitions {
 /// A count as PostgreSQL's integer; the limits of the configuration keep it far below.
 fn integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Whether the failed step may succeed later: a lock that was not had in time, a victim of a deadlock, or a leaf that
-/// somebody else was just working on.
-fn is_contention(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("55P03" | "40P01" | "55000" | "57014" | "42P07"))
-}
-
-/// SQLSTATE of a tenant or month that is not there: `no_data_found`.
-fn is_not_found(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "P0002")
-}
-
-/// SQLSTATE of months that lack what legacy alone has of them (`event_store_restore_month`).
-fn is_incomplete(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "PTM01")
-}
-
-/// Whether the role of this process may not do it.
-fn is_privilege_missing(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501")
-}
-
-/// Sorts an error of maintenance, and logs it once.
-fn store_error(error: &sqlx::Error, tenant: Option<&TenantId>) -> StoreError {
-    match tenant {
-        Some(tenant) if is_contention(error) => {
-            DDL_LOCK_WAITS.add(1, []);
-            tracing::warn!(%error, %tenant, "partition maintenance gave way to other sessions");
-            StoreError::PartitionUnavailable {
-                tenant: tenant.clone(),
-                retry_after: first_write::RETRY_AFTER,
-                blockers: Vec::new(),
-            }
-        }
-        _ if is_privilege_missing(error) => {
-            tracing::warn!(%error, "the role of this process lacks a privilege");
-            StoreError::Forbidden(Forbidding::Role)
-        }
-        _ if is_unavailable(error) => {
-            tracing::warn!(%error, "database not available for partition maintenance");
-            StoreError::Unavailable
-        }
-        _ => {
-            tracing::error!(%error, "partition maintenance failed unexpectedly");
-            StoreError::Internal
-        }
-    }
 }

@@ -18,6 +18,16 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// Where the step comes. The floor comes before whatever waits for other sessions: a report that holds up a detach for
+    /// hours does not keep readable what has expired.
+    fn place(&self) -> u8 {
+        match self {
+            Self::CreateTenant | Self::CreateMonth(_) => 1,
+            Self::RaiseFloor { .. } => 2,
+            Self::Finalize(_) | Self::DropMonth(_) => 3,
+        }
+    }
+
     /// Whether the request wants steps of this kind.
     pub(super) fn is_wanted(&self, request: &MaintenanceRequest) -> bool {
         match self {
@@ -42,7 +52,8 @@ impl Partitions {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
+        let steps = rows
+            .into_iter()
             .map(|row| {
                 let range_end = row.range_end.map(Timestamp::from_datetime);
                 let action = |kind| PartitionAction {
@@ -65,7 +76,10 @@ impl Partitions {
                     }
                 }
             })
-            .collect()
+            .collect::<sqlx::Result<Vec<Step>>>();
+        let mut steps = steps?;
+        steps.sort_by_key(Step::place);
+        Ok(steps)
     }
 }
 
