@@ -67,7 +67,12 @@ impl TestDatabase {
 
     /// Workers for this database, with pages of so many rows at most.
     pub fn workers(&self, page_rows_max: u32) -> Workers {
-        let config = WorkerConfig { workers_max: 2, poll_interval: Duration::from_millis(20), page_rows_max };
+        let config = WorkerConfig {
+            workers_max: 2,
+            poll_interval: Duration::from_millis(20),
+            page_rows_max,
+            ..WorkerConfig::default()
+        };
         Workers::new(self.url(), config)
     }
 
@@ -87,7 +92,13 @@ impl TestDatabase {
 
     /// Compares the tables of all tenants.
     pub async fn verify_tables(&self) -> Verified {
-        self.verify_with(VerifyOptions { tenant: None, sample_percent: 100.0, workers: 2 }).await
+        self.verify_with(VerifyOptions {
+            tenant: None,
+            sample_percent: 100.0,
+            workers: 2,
+            only_unverified: false,
+        })
+        .await
     }
 
     /// Compares what the options say.

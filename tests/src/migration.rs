@@ -65,7 +65,7 @@ impl TestServer {
     /// # Errors
     /// What the service answers.
     pub async fn compare(&self, tenant: &str) -> Result<(Vec<Mismatch>, VerificationSummary), Refusal> {
-        let request = VerifyMigrationRequest { tenant_id: tenant.to_owned(), sample_percent: 0.0 };
+        let request = VerifyMigrationRequest { tenant_id: tenant.to_owned(), ..Default::default() };
         let stream = self.partitions().verify_migration(request).await.map_err(Refusal::from)?.into_inner();
         let (mut found, mut summary) = (Vec::new(), None);
         for message in messages(stream).await.map_err(Refusal::from)? {

@@ -1,6 +1,6 @@
 //! Rows that no plan thought of: copied exactly, or counted and named.
 
-use partita_migration::{MismatchReason, QuarantinedRow};
+use partita_migration::{MigrationError, MismatchReason, Move, QuarantinedRow, Refusal, VerifyOptions};
 use partita_store::schema;
 use partita_tests::{ForeignEvent, TestDatabase};
 
@@ -185,4 +185,29 @@ async fn many_rows_of_one_instant_are_walked_through_in_pages() {
     database.finish_backfill(7).await;
     database.assert_moved().await;
     assert_eq!((database.history_gaps("acme").await, database.backward_positions().await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_row_of_no_tenant_that_came_behind_the_last_backfill_is_met_before_finalize() {
+    let database = lenient().await;
+    write(&database, 1, "'{}'").await;
+    database.backfill().await;
+    write(&database, 2, "'{\"tenant_id\": null}'").await;
+    let migration = database.migration();
+    migration.change(Move::Fence, "ann").await.unwrap();
+    let tenant = Some(partita_model::TenantId::parse("acme").unwrap());
+    let acme = VerifyOptions { tenant, sample_percent: 100.0, workers: 1, only_unverified: false };
+    assert_eq!(database.verify_with(acme).await.summary.tenants_verified, 1);
+    let refused = migration.change(Move::Finalize, "ann").await.unwrap_err();
+    assert!(matches!(refused, MigrationError::Refused(Refusal::Tenantless)), "{refused}");
+
+    let whole = database.verify_tables().await.summary;
+    assert_eq!((whole.is_green(), whole.quarantined), (false, 1));
+    assert_eq!(quarantined(&database).await, [(Some("2".to_owned()), "odd".to_owned())]);
+    let refused = migration.change(Move::Finalize, "ann").await.unwrap_err();
+    assert!(matches!(refused, MigrationError::Refused(Refusal::Quarantine { rows: 1 })), "{refused}");
+    database.execute("DELETE FROM event_store WHERE tenant_id IS NULL").await;
+    database.backfill().await;
+    assert!(database.verify_tables().await.summary.is_green());
+    migration.change(Move::Finalize, "ann").await.unwrap();
 }

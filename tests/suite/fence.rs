@@ -37,6 +37,32 @@ async fn an_adopted_legacy_table_is_fenced_as_well_and_left_as_it_was() {
 }
 
 #[tokio::test]
+async fn the_fence_comes_down_and_goes_up_again_beside_whoever_reads_the_legacy_table_for_hours() {
+    let database = TestDatabase::in_phase(Setting::Fenced).await;
+    let mut reader = database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM event_store").execute(&mut reader).await.unwrap();
+    for version in 1..=2 {
+        database.change_phase(PhaseChange::LowerFence).await;
+        ForeignEvent::new("acme", "1", version).write(database.pool()).await.unwrap();
+        database.change_phase(PhaseChange::RaiseFence).await;
+        let refused = ForeignEvent::new("acme", "1", version + 1).write(database.pool()).await.unwrap_err();
+        assert!(refused.to_string().contains("the table is fenced"), "{refused}");
+    }
+    sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.unwrap();
+    database.change_phase(PhaseChange::LowerFence).await;
+    let fences = "SELECT count(*) FROM pg_trigger WHERE tgname = 'event_store_fence'";
+    assert_eq!(database.scalar::<i64>(fences).await, 0, "nobody reads: it is left as it was");
+}
+
+#[tokio::test]
+async fn a_fence_that_somebody_dropped_by_hand_can_be_taken_down_all_the_same() {
+    let database = TestDatabase::in_phase(Setting::Fenced).await;
+    database.execute("DROP TRIGGER event_store_fence ON event_store").await;
+    database.change_phase(PhaseChange::LowerFence).await;
+    ForeignEvent::new("acme", "1", 1).write(database.pool()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_process_without_the_flag_is_not_serving_behind_the_fence_and_serving_when_it_is_gone() {
     let database = TestDatabase::new().await;
     let [off, on] = [TestServer::start(&database, false).await, TestServer::start(&database, true).await];

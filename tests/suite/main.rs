@@ -14,6 +14,7 @@ mod append_result;
 mod append_streams;
 mod backfill;
 mod backfill_killed;
+mod backfill_leases;
 mod backfill_odd_rows;
 mod backfill_paging;
 mod backfill_watched;

@@ -1,7 +1,7 @@
 //! The phases past dual: each behind its conditions, and the way back.
 
 use partita_migration::{MigrationError, Move, Refusal, Tuning, WorkerConfig};
-use partita_tests::{ForeignEvent, History, TestDatabase, UNTHROTTLED};
+use partita_tests::{ForeignEvent, History, PhaseChange, TestDatabase, UNTHROTTLED, eventually};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -162,4 +162,70 @@ async fn a_restore_that_cannot_copy_a_row_stays_where_it_is_and_goes_on_later() 
     migration.restore(config, "ann", &reports, &stop).await.unwrap();
     assert_eq!(phase(&database).await, "open");
     database.assert_moved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_that_goes_while_finalize_waits_for_its_locks_holds_it_up() {
+    let database = TestDatabase::new().await;
+    database.write_history(HISTORY).await;
+    database.backfill().await;
+    let migration = database.migration();
+    migration.change(Move::Fence, "ann").await.unwrap();
+    assert!(database.verify_tables().await.summary.is_green());
+    migration.check(Move::Finalize).await.unwrap();
+    // As a restored month takes it, in a transaction that is not over when the conditions are looked at.
+    let mut restoring = database.connect().await;
+    let begun = "BEGIN; LOCK TABLE event_store IN SHARE UPDATE EXCLUSIVE MODE; \
+         UPDATE event_store_tenant SET verified_at = NULL";
+    sqlx::raw_sql(begun).execute(&mut restoring).await.unwrap();
+    let finalizing = tokio::spawn({
+        let migration = migration.clone();
+        async move { migration.change(Move::Finalize, "ann").await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND wait_event_type = 'Lock' AND query LIKE '%event_store_finalize(%'";
+    eventually("finalize waits", async || database.scalar::<i64>(waiting).await > 0).await;
+    sqlx::raw_sql("COMMIT").execute(&mut restoring).await.unwrap();
+    let refused = finalizing.await.unwrap().unwrap_err();
+    assert!(matches!(refused, MigrationError::Refused(Refusal::NotVerified { tenants: 1, .. })), "{refused}");
+    assert_eq!(phase(&database).await, "fenced");
+    assert!(database.verify_tables().await.summary.is_green());
+    migration.change(Move::Finalize, "ann").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_somebody_else_made_first_is_told_at_once_as_another_phase() {
+    let database = TestDatabase::new().await;
+    let migration = database.migration();
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT event_store_raise_fence('bob')").execute(&mut other).await.unwrap();
+    let fencing = tokio::spawn({
+        let migration = migration.clone();
+        async move { migration.change(Move::Fence, "ann").await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND wait_event_type = 'Lock' AND query LIKE '%event_store_raise_fence(%'";
+    eventually("the fence waits", async || database.scalar::<i64>(waiting).await > 0).await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    let refused = fencing.await.unwrap().unwrap_err();
+    assert!(matches!(refused, MigrationError::Refused(Refusal::Phase { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_repair_does_not_turn_a_restore_round() {
+    let database = TestDatabase::new().await;
+    database.write_history(HISTORY).await;
+    database.backfill().await;
+    for change in [PhaseChange::RaiseFence, PhaseChange::Finalize, PhaseChange::BeginRestore] {
+        database.change_phase(change).await;
+    }
+    database.tamper("DELETE FROM event_store_partitioned WHERE aggregate_version = 7").await;
+    assert!(!database.verify_tables().await.differences.is_empty());
+    let migration = database.migration();
+    database.execute("UPDATE event_store_backfill SET direction = 'restore', state = 'paused'").await;
+    let refused = migration.repair(None, "ann").await.unwrap_err();
+    assert!(matches!(refused, MigrationError::Refused(Refusal::OtherDirection(_))), "{refused}");
+    assert_eq!(migration.orders().await.unwrap().direction, partita_migration::Direction::Restore);
+    migration.cancel("ann").await.unwrap();
+    assert_eq!(migration.repair(None, "ann").await.unwrap(), 1);
 }

@@ -1,7 +1,7 @@
 //! The schema up and down: from nothing, back to nothing, and never over an event that would be lost.
 
 use partita_store::schema::{self, MigrationState, SchemaError};
-use partita_tests::{Setting, TestDatabase, TestServer, UNTHROTTLED, exact, no_stream};
+use partita_tests::{PhaseChange, Setting, TestDatabase, TestServer, UNTHROTTLED, exact, no_stream};
 
 /// Everything of the schema that a person would see.
 async fn relations(database: &TestDatabase) -> Vec<String> {
@@ -117,6 +117,24 @@ async fn down_refuses_while_the_phase_is_not_open() {
     assert_eq!(relations(&database).await, whole);
     database.execute("SELECT event_store_lower_fence('test')").await;
     schema::down(&database.url(), 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fence_that_was_left_behind_disabled_goes_with_the_migration_that_leaves_it() {
+    let database = TestDatabase::new().await;
+    database.change_phase(PhaseChange::RaiseFence).await;
+    let mut reader = database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM event_store").execute(&mut reader).await.unwrap();
+    database.change_phase(PhaseChange::LowerFence).await;
+    let fences = "SELECT count(*) FROM pg_trigger WHERE tgname = 'event_store_fence'";
+    assert_eq!(database.scalar::<i64>(fences).await, 1);
+    sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.unwrap();
+    schema::down(&database.url(), 30).await.unwrap();
+    assert_eq!(database.scalar::<i64>(fences).await, 0);
+    // What is left is whole: the fence goes up and comes down.
+    database.change_phase(PhaseChange::RaiseFence).await;
+    schema::up(&database.url()).await.unwrap();
+    database.change_phase(PhaseChange::LowerFence).await;
 }
 
 #[tokio::test]

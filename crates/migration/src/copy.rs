@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::error::{is_contention, is_of_row, is_partition_missing, sqlstate};
-use crate::unit::{Cursor, LEASE, Unit};
+use crate::unit::{Cursor, Unit};
 use crate::{Direction, MigrationError, quarantine};
 
 /// What a page should take: long enough for its overhead to be small, short enough for an append to wait for.
 const PAGE_TARGET: Duration = Duration::from_millis(100);
 /// Rows of a unit's first page.
 const PAGE_ROWS_FIRST: i64 = 1_000;
+/// Time alone makes no page smaller than this. One that takes long whatever its size, for a great many rows have the same instant
+/// and each page goes through all of them, would dwindle to a row, and the month never end.
+const PAGE_ROWS_LEAST: i64 = 500;
 /// How often a page that met a lock is tried before the unit is let go.
 const CONTENTION_MAX: u32 = 40;
 /// How often a leaf is made for one page: a month that went below the floor meanwhile has none, and needs none.
@@ -72,7 +75,7 @@ impl PageSize {
         }
         let ratio = PAGE_TARGET.as_secs_f64() / took.as_secs_f64().max(0.000_1);
         let wanted = (self.rows as f64 * ratio.clamp(0.5, 2.0)) as i64;
-        Self { rows: wanted.clamp(1, self.most), ..self }
+        Self { rows: wanted.clamp(self.rows.min(PAGE_ROWS_LEAST), self.most), ..self }
     }
 
     fn halved(self) -> Self {
@@ -192,7 +195,7 @@ async fn copy_forward(
         cursor.aggregate_id,
         cursor.version,
         cursor.event_id,
-        LEASE.as_secs_f64(),
+        unit.lease.as_secs_f64(),
         telling.throttle,
         telling.rows_per_second
     )
@@ -230,7 +233,7 @@ async fn copy_back(
         unit.token,
         rows,
         unit.cursor.version,
-        LEASE.as_secs_f64(),
+        unit.lease.as_secs_f64(),
         telling.throttle,
         telling.rows_per_second
     )
@@ -269,6 +272,9 @@ mod tests {
         assert_eq!(size.after(Duration::from_millis(125), 1_000).rows, 800);
         assert_eq!(size.after(Duration::from_secs(9), 1_000).rows, 500);
         assert_eq!(PageSize::new(7).after(Duration::ZERO, 7).rows, 7);
+        // What takes long whatever its size does not dwindle; what others made smaller grows again.
+        assert_eq!(size.after(Duration::from_secs(9), 1_000).after(Duration::from_secs(9), 500).rows, 500);
+        assert_eq!(size.halved().halved().after(Duration::from_secs(9), 250).rows, 250);
         // The end of a unit says nothing of what a page takes.
         assert_eq!(size.after(Duration::from_millis(1), 3).rows, 1_000);
     }

@@ -75,6 +75,9 @@ pub enum Refusal {
         /// How many.
         rows: u64,
     },
+    /// Rows that no tenant owns.
+    #[error("event_store has rows without a tenant: no partition can hold them")]
+    Tenantless,
     /// Rows could not be copied back.
     #[error("{rows} rows are in quarantine: event_store refuses them")]
     Uncopied {
@@ -122,7 +125,7 @@ impl Refusal {
             Self::Phase { .. } => "PHASE",
             Self::NotBackfilled { .. } => "NOT_BACKFILLED",
             Self::TailTooLong { .. } => "TAIL_TOO_LONG",
-            Self::Quarantine { .. } | Self::Uncopied { .. } => "QUARANTINE",
+            Self::Quarantine { .. } | Self::Uncopied { .. } | Self::Tenantless => "QUARANTINE",
             Self::Mismatches { .. } => "MISMATCHES",
             Self::NotVerified { .. } => "NOT_VERIFIED",
             Self::Instances { .. } => "INSTANCES",
@@ -148,6 +151,9 @@ impl Refusal {
             Self::Quarantine { .. } => {
                 "`partita migration mismatches` lists them; correct the rows, then `partita migration backfill start`"
             }
+            Self::Tenantless => {
+                "`partita migration backfill start` puts them into quarantine, `partita migration mismatches` lists them; correct the rows"
+            }
             Self::Uncopied { .. } => {
                 "`partita migration mismatches` lists them; mend event_store, or leave them behind with `partita migration accept`; \
                  then `partita migration restore --execute`"
@@ -155,7 +161,7 @@ impl Refusal {
             Self::Mismatches { .. } => {
                 "`partita migration mismatches` lists them; `partita migration repair`, then `partita migration verify`"
             }
-            Self::NotVerified { .. } => "`partita migration verify`",
+            Self::NotVerified { .. } => "`partita migration verify --unverified`",
             Self::Instances { .. } => {
                 "restart it with DB_PARTITIONS_V1=1 and this release, or wait half a minute where it is gone"
             }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use partita_model::{Month, Timestamp};
 use partita_store::DatabaseUrl;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::is_contention;
 use crate::{
     Direction, Instance, MigrationError, Progress, Refusal, RunState, VerifyOptions, VerifySummary,
     WorkerConfig, Workers, control, plan, status, verify,
@@ -138,6 +137,7 @@ pub(crate) async fn list_obstacles(pool: &PgPool, wanted: Move) -> Result<Vec<Re
         Move::Finalize => vec![
             quarantine(found.quarantined),
             mismatches,
+            find_tenantless(pool, found.quarantined).await?,
             find_not_verified(pool).await?,
             find_instances(pool, &["fenced"]).await?,
         ],
@@ -152,18 +152,19 @@ pub(crate) async fn list_obstacles(pool: &PgPool, wanted: Move) -> Result<Vec<Re
     Ok(obstacles.into_iter().flatten().collect())
 }
 
-/// Changes the phase where the conditions hold; gives when.
+/// Changes the phase where the conditions hold; gives when. Each attempt checks them anew: much may happen while locks are
+/// waited for.
 pub(crate) async fn perform(pool: &PgPool, wanted: Move, by: &str) -> Result<Timestamp, MigrationError> {
-    check(pool, wanted).await?;
     let mut attempt = 1;
     loop {
-        match call(pool, wanted, by).await {
+        check(pool, wanted).await?;
+        match change(pool, wanted, by).await {
             Ok(at) => {
                 tracing::info!(change = %wanted, by, "phase changed");
                 return Ok(Timestamp::from_datetime(at));
             }
-            Err(error) if is_contention(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
-            Err(error) => return Err(error.into()),
+            Err(MigrationError::Busy(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) => return Err(error),
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(50..500))).await;
     }
@@ -205,7 +206,12 @@ pub(crate) async fn restore(
             Refusal::State { state: state.to_string(), wanted: "ended: the copy back was stopped" }.into()
         );
     }
-    let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: VERIFY_WORKERS };
+    let options = VerifyOptions {
+        tenant: None,
+        sample_percent: 100.0,
+        workers: VERIFY_WORKERS,
+        only_unverified: false,
+    };
     let (unheard, _) = mpsc::channel(1);
     let summary = verify::verify(url, &options, &unheard).await?;
     reports.send(Restoring::Verified(summary)).await.ok();
@@ -214,15 +220,47 @@ pub(crate) async fn restore(
     Ok(())
 }
 
-async fn call(pool: &PgPool, wanted: Move, by: &str) -> sqlx::Result<OffsetDateTime> {
+/// The change, and behind its locks another look at what may have ceased to hold: where it has, nothing is changed.
+async fn change(pool: &PgPool, wanted: Move, by: &str) -> Result<OffsetDateTime, MigrationError> {
+    let mut transaction = pool.begin().await?;
+    let at = call(&mut transaction, wanted, by).await?;
+    if let Some(late) = find_late(&mut transaction, wanted).await? {
+        transaction.rollback().await?;
+        return Err(late.into());
+    }
+    transaction.commit().await?;
+    Ok(at)
+}
+
+async fn find_late(connection: &mut PgConnection, wanted: Move) -> sqlx::Result<Option<Refusal>> {
+    let leans_on_verified = match wanted {
+        Move::Fence | Move::Unfence | Move::BeginRestore => return Ok(None),
+        Move::Finalize => true,
+        Move::EndRestore => false,
+    };
+    let late = sqlx::query_file!("sql/moves/find_late.sql").fetch_one(connection).await?;
+    let mismatches =
+        (late.mismatches > 0).then(|| Refusal::Mismatches { rows: late.mismatches.unsigned_abs() });
+    let not_verified = late
+        .first
+        .filter(|_| leans_on_verified)
+        .map(|first| Refusal::NotVerified { tenants: late.unverified.unsigned_abs(), first });
+    Ok(mismatches.or(not_verified))
+}
+
+async fn call(connection: &mut PgConnection, wanted: Move, by: &str) -> sqlx::Result<OffsetDateTime> {
     match wanted {
-        Move::Fence => sqlx::query_file_scalar!("sql/moves/raise_fence.sql", by).fetch_one(pool).await,
-        Move::Unfence => sqlx::query_file_scalar!("sql/moves/lower_fence.sql", by).fetch_one(pool).await,
-        Move::Finalize => sqlx::query_file_scalar!("sql/moves/finalize.sql", by).fetch_one(pool).await,
-        Move::BeginRestore => {
-            sqlx::query_file_scalar!("sql/moves/begin_restore.sql", by).fetch_one(pool).await
+        Move::Fence => sqlx::query_file_scalar!("sql/moves/raise_fence.sql", by).fetch_one(connection).await,
+        Move::Unfence => {
+            sqlx::query_file_scalar!("sql/moves/lower_fence.sql", by).fetch_one(connection).await
         }
-        Move::EndRestore => sqlx::query_file_scalar!("sql/moves/end_restore.sql", by).fetch_one(pool).await,
+        Move::Finalize => sqlx::query_file_scalar!("sql/moves/finalize.sql", by).fetch_one(connection).await,
+        Move::BeginRestore => {
+            sqlx::query_file_scalar!("sql/moves/begin_restore.sql", by).fetch_one(connection).await
+        }
+        Move::EndRestore => {
+            sqlx::query_file_scalar!("sql/moves/end_restore.sql", by).fetch_one(connection).await
+        }
     }
 }
 
@@ -239,6 +277,15 @@ async fn find_not_backfilled(pool: &PgPool, units_open: i64) -> Result<Option<Re
     }
     let units = units.max(units_open.unsigned_abs());
     Ok((units > 0).then_some(Refusal::NotBackfilled { units, first }))
+}
+
+/// Rows without a tenant that nobody has put into quarantine: they came behind the last plan of a backfill.
+async fn find_tenantless(pool: &PgPool, quarantined: i64) -> Result<Option<Refusal>, MigrationError> {
+    if quarantined > 0 {
+        return Ok(None);
+    }
+    let is_tenantless = sqlx::query_file_scalar!("sql/moves/is_tenantless.sql").fetch_one(pool).await?;
+    Ok(is_tenantless.then_some(Refusal::Tenantless))
 }
 
 async fn find_not_verified(pool: &PgPool) -> Result<Option<Refusal>, MigrationError> {

@@ -87,7 +87,7 @@ pub(crate) async fn write(pool: &PgPool, direction: Direction) -> Result<(), Mig
 
 async fn write_legacy(pool: &PgPool) -> Result<(), MigrationError> {
     let begun = require_index(pool).await?;
-    quarantine::put_outside(pool, None, true, "tenant_id is NULL").await?;
+    quarantine::put_outside(pool, None, true, quarantine::TENANTLESS).await?;
     for tenant in list_tenants(pool).await? {
         match TenantId::parse(tenant.as_str()) {
             Ok(_) => {

@@ -7,6 +7,8 @@ use crate::{Direction, MigrationError, Refusal, status};
 
 /// Most rows of a kind that a plan writes down for one tenant: one is enough to block, a thousand to see why.
 const OUTSIDE_ROWS_MAX: i64 = 1_000;
+/// Why a row without a tenant cannot be copied.
+pub(crate) const TENANTLESS: &str = "tenant_id is NULL";
 
 /// A row that could not be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,17 +121,17 @@ pub(crate) async fn put(
 }
 
 /// Puts the rows that belong to no unit into quarantine: of a tenant those without a month, of a name that no tenant can
-/// have, or of none, all.
+/// have, or of none, all. Gives how many.
 pub(crate) async fn put_outside(
     pool: &PgPool,
     tenant: Option<&str>,
     all: bool,
     reason: &str,
-) -> sqlx::Result<()> {
-    sqlx::query_file!("sql/quarantine/put_outside.sql", tenant, all, reason, OUTSIDE_ROWS_MAX)
+) -> sqlx::Result<u64> {
+    let put = sqlx::query_file!("sql/quarantine/put_outside.sql", tenant, all, reason, OUTSIDE_ROWS_MAX)
         .execute(pool)
         .await?;
-    Ok(())
+    Ok(put.rows_affected())
 }
 
 /// Forgets those that were not met again since an instant.

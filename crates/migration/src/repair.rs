@@ -3,7 +3,7 @@
 use partita_model::TenantId;
 use sqlx::PgPool;
 
-use crate::{Direction, MigrationError, Mismatch, MismatchReason, Refusal, control, verify};
+use crate::{Direction, MigrationError, Mismatch, MismatchReason, Refusal, RunState, control, verify};
 
 /// Differences that are turned into steps at once.
 const STEPS_MAX: i64 = 1_000;
@@ -48,6 +48,11 @@ pub(crate) async fn perform(
     tenant: Option<&TenantId>,
     by: &str,
 ) -> Result<u64, MigrationError> {
+    let orders = control::read_orders(pool).await?;
+    if orders.direction != Direction::Forward && matches!(orders.state, RunState::Running | RunState::Paused)
+    {
+        return Err(Refusal::OtherDirection(orders.direction).into());
+    }
     let name = tenant.map(TenantId::as_str);
     let reopened = sqlx::query_file_scalar!("sql/verify/reopen_units.sql", name).fetch_one(pool).await?;
     if reopened == 0 {
@@ -68,7 +73,10 @@ fn step(mismatch: Mismatch) -> Option<RepairStep> {
             "one of the two was changed by hand: `partita verify chain` tells which one still has the hash of its columns; \
              the statements take event_store's row for the true one"
         }
-        MismatchReason::HeadDiffers => "the backfill moves heads up: start it again, then verify",
+        MismatchReason::HeadDiffers => {
+            "the backfill moves heads up with the rows that it copies: start it again, then verify; where the rows are there, \
+             the statement brings the stream's record to its events"
+        }
         MismatchReason::OutsideOfMonths => {
             "the row has no timestamp, or one that no partition can hold: correct it in event_store"
         }
@@ -98,10 +106,28 @@ fn statements(mismatch: &Mismatch) -> String {
             "BEGIN; SET LOCAL partita.dual_write = 'on'; INSERT INTO public.event_store ({columns}) \
              SELECT {columns} FROM public.event_store_partitioned WHERE {key}; COMMIT;"
         ),
-        MismatchReason::MissingInPartitioned
-        | MismatchReason::HeadDiffers
-        | MismatchReason::OutsideOfMonths => String::new(),
+        MismatchReason::HeadDiffers => record_statement(mismatch),
+        MismatchReason::MissingInPartitioned | MismatchReason::OutsideOfMonths => String::new(),
     }
+}
+
+/// Brings a stream's record to its last event, and lets it span all of them again: reads look at no month outside of it.
+fn record_statement(mismatch: &Mismatch) -> String {
+    format!(
+        "INSERT INTO public.event_store_stream AS stream \
+         (tenant_id, aggregate_type, aggregate_id, version, last_hash, first_timestamp, last_timestamp) \
+         SELECT tenant_id, aggregate_type, aggregate_id, MAX(aggregate_version), \
+         (ARRAY_AGG(event_hash ORDER BY aggregate_version DESC))[1], MIN(event_timestamp), MAX(event_timestamp) \
+         FROM public.event_store WHERE tenant_id = {} AND aggregate_type = {} AND aggregate_id = {} GROUP BY 1, 2, 3 \
+         ON CONFLICT (tenant_id, aggregate_type, aggregate_id) DO UPDATE \
+         SET version = GREATEST(stream.version, EXCLUDED.version), \
+         last_hash = CASE WHEN EXCLUDED.version >= stream.version THEN EXCLUDED.last_hash ELSE stream.last_hash END, \
+         first_timestamp = LEAST(stream.first_timestamp, EXCLUDED.first_timestamp), \
+         last_timestamp = GREATEST(stream.last_timestamp, EXCLUDED.last_timestamp);",
+        literal(&mismatch.tenant_id),
+        literal(mismatch.aggregate_type.as_deref().unwrap_or_default()),
+        literal(mismatch.aggregate_id.as_deref().unwrap_or_default())
+    )
 }
 
 /// A string for SQL, whatever it holds and whatever `standard_conforming_strings` says.

@@ -2,14 +2,14 @@ use std::fmt;
 use std::time::Duration;
 
 use partita_model::{Month, Timestamp};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::MigrationError;
 
-/// A lease is good for this long without a page or a count that ends; it ends at once with its session.
-pub(crate) const LEASE: Duration = Duration::from_mins(5);
+/// A lease is made good for longer this often while it lasts.
+const KEEPS_A_LEASE: u32 = 5;
 /// After this many attempts in a row without a page, a unit has failed.
 const ATTEMPTS_MAX: i32 = 5;
 
@@ -64,6 +64,8 @@ pub(crate) struct Unit {
     pub(crate) start: OffsetDateTime,
     pub(crate) end: OffsetDateTime,
     pub(crate) token: Uuid,
+    /// How long the lease is good for without a sign of life; it ends at once with its session.
+    pub(crate) lease: Duration,
     pub(crate) attempts: i32,
     pub(crate) cursor: Cursor,
     /// Whether pages were made since the pass began.
@@ -78,6 +80,7 @@ impl Unit {
         connection: &mut PgConnection,
         direction: Direction,
         owner: &str,
+        lease: Duration,
     ) -> sqlx::Result<Option<Self>> {
         let mut transaction = connection.begin().await?;
         let orders = sqlx::query_file!("sql/unit/lock_orders.sql").fetch_optional(&mut *transaction).await?;
@@ -89,7 +92,7 @@ impl Unit {
             direction.as_str(),
             i64::from(orders.workers),
             owner,
-            LEASE.as_secs_f64()
+            lease.as_secs_f64()
         )
         .fetch_optional(&mut *transaction)
         .await?;
@@ -116,6 +119,7 @@ impl Unit {
             start: row.month_start,
             end,
             token: row.lease_token,
+            lease,
             attempts: row.attempts,
             cursor,
             is_begun,
@@ -142,13 +146,42 @@ impl Unit {
             self.tenant,
             self.start,
             self.token,
-            LEASE.as_secs_f64(),
+            self.lease.as_secs_f64(),
             rows_to_copy,
             throttle
         )
         .fetch_optional(connection)
         .await?;
         Ok(held.is_some())
+    }
+
+    /// How long the worker may be silent.
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.lease / KEEPS_A_LEASE
+    }
+
+    /// Keeps the lease beside work that takes long, of which the database hears nothing before it ends: a count of a great
+    /// month. Never beside a page, whose statement has the unit's row.
+    pub(crate) async fn keep_beside<T>(&self, pool: &PgPool, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                () = tokio::time::sleep(self.silence_max()) => self.keep(pool).await,
+            }
+        }
+    }
+
+    async fn keep(&self, pool: &PgPool) {
+        let (direction, seconds) = (self.direction.as_str(), self.lease.as_secs_f64());
+        let kept =
+            sqlx::query_file!("sql/unit/keep.sql", direction, self.tenant, self.start, self.token, seconds)
+                .execute(pool)
+                .await;
+        // A lease that is another's by now is met by the next statement, and so is a database that is away.
+        if let Err(error) = kept {
+            tracing::debug!(%error, tenant = self.tenant, "the lease of a unit could not be kept for now");
+        }
     }
 
     /// Lets the next page begin at the newest row; false when the lease is lost.

@@ -75,7 +75,7 @@ impl Worker {
             Some((direction, connection)) if direction == orders.direction => connection,
             _ => session::connect_worker(&self.url, orders.direction).await?,
         };
-        let claimed = retry!(Unit::claim(&mut connection, orders.direction, &self.owner))?;
+        let claimed = retry!(Unit::claim(&mut connection, orders.direction, &self.owner, self.config.lease))?;
         let Some(mut unit) = claimed else {
             let finished = sqlx::query_file_scalar!("sql/control/finish.sql", orders.direction.as_str())
                 .fetch_optional(&self.pool)
@@ -103,7 +103,7 @@ impl Worker {
         let (tenant, month, direction) = (unit.tenant.clone(), unit.month(), unit.direction);
         tracing::debug!(%tenant, %month, %direction, "unit taken up");
         let size = PageSize::new(self.config.page_rows_max);
-        match copy_unit(connection, unit, size, shutdown).await {
+        match copy_unit(connection, &self.pool, unit, size, shutdown).await {
             Ok(End::Finished) => {
                 if direction == Direction::Forward {
                     sqlx::query_file!("sql/plan/mark_backfilled.sql", tenant)
@@ -126,12 +126,13 @@ impl Worker {
 
 async fn copy_unit(
     connection: &mut PgConnection,
+    pool: &PgPool,
     unit: &mut Unit,
     mut size: PageSize,
     shutdown: &CancellationToken,
 ) -> Result<End, MigrationError> {
-    let missing = count_missing(connection, unit).await?;
-    if missing == 0 && count_heads_behind(connection, unit).await? == 0 {
+    let missing = unit.keep_beside(pool, count_missing(connection, unit)).await?;
+    if missing == 0 && unit.keep_beside(pool, count_heads_behind(connection, unit)).await? == 0 {
         return finish(connection, unit, 0).await;
     }
     if !retry!(unit.renew(connection, Some(missing), None))? {
@@ -154,8 +155,8 @@ async fn copy_unit(
             ended @ (End::Released | End::LeaseLost) => return Ok(ended),
         }
         passes += 1;
-        let left = count_left(connection, unit).await?;
-        let heads_behind = count_heads_behind(connection, unit).await?;
+        let left = unit.keep_beside(pool, count_left(connection, unit)).await?;
+        let heads_behind = unit.keep_beside(pool, count_heads_behind(connection, unit)).await?;
         if (left == 0 && heads_behind == 0) || (passes >= 2 && left <= TAIL_ROWS_MAX) {
             return finish(connection, unit, left + heads_behind).await;
         }
@@ -181,6 +182,7 @@ async fn copy_pass(
     let mut pace = Pace::new();
     let mut copied = 0;
     let mut told = None;
+    let mut told_at = Instant::now();
     loop {
         if shutdown.is_cancelled() {
             unit.release(connection, None).await?;
@@ -190,11 +192,15 @@ async fn copy_pass(
             Next::Page(most) => most,
             Next::Wait(pause) => {
                 copied = 0;
-                if told.as_deref() != pace.throttle() {
+                if told.as_deref() != pace.throttle() || told_at.elapsed() >= unit.silence_max() {
                     told = pace.throttle().map(str::to_owned);
+                    told_at = Instant::now();
                     let throttle = told.as_deref();
-                    retry!(unit.renew(connection, None, throttle))?;
+                    if !retry!(unit.renew(connection, None, throttle))? {
+                        return Ok(End::LeaseLost);
+                    }
                 }
+                let pause = pause.min(unit.silence_max());
                 shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
                 continue;
             }

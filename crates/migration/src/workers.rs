@@ -17,13 +17,20 @@ pub struct WorkerConfig {
     pub workers_max: u32,
     /// How often a worker without a unit looks for one.
     pub poll_interval: Duration,
+    /// How long a unit stays with a worker that gives no sign of life though its session lives, at least a second.
+    pub lease: Duration,
     /// Most rows of a page, at least 1: what a session of the database holds in memory, and a transaction in locks.
     pub page_rows_max: u32,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { workers_max: 2, poll_interval: Duration::from_secs(2), page_rows_max: 10_000 }
+        Self {
+            workers_max: 2,
+            poll_interval: Duration::from_secs(2),
+            lease: Duration::from_mins(5),
+            page_rows_max: 10_000,
+        }
     }
 }
 

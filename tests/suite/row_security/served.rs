@@ -145,6 +145,7 @@ async fn workers_of_a_backfill_name_the_tenant_of_each_month() {
         workers_max: 2,
         poll_interval: std::time::Duration::from_millis(20),
         page_rows_max: 7,
+        ..partita_migration::WorkerConfig::default()
     };
     Workers::new(url, config).run_to_end(&CancellationToken::new()).await.unwrap();
     let verified = database.verify_tables().await;

@@ -121,10 +121,12 @@ impl Refusal {
             ErrorReason::OutcomeUnknown => {
                 Some("repeat it with the same event ids: what is recorded is not recorded twice")
             }
-            ErrorReason::Overloaded
-            | ErrorReason::TenantLimit
-            | ErrorReason::PartitionUnavailable
-            | ErrorReason::TableLocked => Some("try again later"),
+            ErrorReason::Overloaded | ErrorReason::TenantLimit | ErrorReason::PartitionUnavailable => {
+                Some("try again later")
+            }
+            ErrorReason::TableLocked => Some(
+                "try again; if it lasts, end the session that is named: SELECT pg_terminate_backend(pid)",
+            ),
             ErrorReason::RateLimited => Some("try again more slowly, or with more events in each append"),
             ErrorReason::Unauthenticated => {
                 Some("give a valid credential: --token-file, or --tls-cert and --tls-key")

@@ -1,5 +1,6 @@
 -- The streams of a tenant that are not what they should be: whose head is not their last event, or whose versions have gaps
--- from the floor on. A head may be ahead of the legacy table where the event has expired since: it may never have been there. It
+-- from the floor on. So is a record whose timestamps do not span the stream's events from the floor on: reads look at no month
+-- outside of them. A head may be ahead of the legacy table where the event has expired since: it may never have been there. It
 -- may so where it was left behind, by somebody's decision.
 -- Gaps are the legacy table's own; copies are compared with it elsewhere.
 -- $1 tenant id, $2 most streams
@@ -16,7 +17,9 @@ legacy AS (
         (ARRAY_AGG(event_hash::text ORDER BY aggregate_version DESC))[1] AS last_hash,
         COUNT(*) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor)) AS live,
         MAX(aggregate_version) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor))::bigint
-            - MIN(aggregate_version) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor))::bigint + 1 AS span
+            - MIN(aggregate_version) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor))::bigint + 1 AS span,
+        MIN(event_timestamp) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor)) AS first_timestamp,
+        MAX(event_timestamp) FILTER (WHERE event_timestamp >= (SELECT instant FROM floor)) AS last_timestamp
     FROM public.event_store
     WHERE tenant_id = $1
     GROUP BY aggregate_type, aggregate_id
@@ -41,7 +44,9 @@ checked AS (
                         AND row.aggregate_version = stream.version::text
                         AND row.accepted_at IS NOT NULL
                 )
-        END AS is_head_wrong,
+        END
+            OR COALESCE(stream.first_timestamp > legacy.first_timestamp, false)
+            OR COALESCE(stream.last_timestamp < legacy.last_timestamp, false) AS is_head_wrong,
         legacy.live > 0 AND legacy.live <> legacy.span AS has_gap
     FROM legacy
     LEFT JOIN public.event_store_stream AS stream

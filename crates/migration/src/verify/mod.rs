@@ -4,6 +4,8 @@ pub(crate) mod differences;
 mod streams;
 mod unit;
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt as _, stream};
 use partita_model::{Month, TenantId, Timestamp};
 use partita_store::DatabaseUrl;
@@ -11,7 +13,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-use crate::{MigrationError, Refusal, plan, session, status};
+use crate::{MigrationError, Refusal, plan, quarantine, session, status};
 
 /// Most differences of a unit that are written down: enough to see what happened, few enough to be looked at.
 const DIFFERENCES_MAX: i64 = 1_000;
@@ -28,6 +30,8 @@ pub struct VerifyOptions {
     pub sample_percent: f64,
     /// Units that are read at a time, 1 to 64.
     pub workers: u32,
+    /// Only tenants that are not proved equal yet; behind the fence, not since it went up. A run that was cut off goes on so.
+    pub only_unverified: bool,
 }
 
 /// What is told while it goes on.
@@ -186,10 +190,15 @@ pub(crate) async fn verify(
     // A report that nobody takes is no reason to stop: the marks are what counts.
     reports.send(VerifyReport::Planned { units }).await.ok();
     let mut summary = VerifySummary::default();
+    let is_whole = options.tenant.is_none() && options.sample_percent >= 100.0;
+    if is_whole {
+        // No tenant's look finds them.
+        summary.quarantined = quarantine::put_outside(&pool, None, true, quarantine::TENANTLESS).await?;
+    }
     for task in &tasks {
         verify_tenant(&pool, task, options, reports, &mut summary).await?;
     }
-    if options.tenant.is_none() && options.sample_percent >= 100.0 {
+    if is_whole && !options.only_unverified {
         let tenants: Vec<String> = tasks.into_iter().map(|task| task.tenant).collect();
         sqlx::query_file!("sql/verify/close_gone.sql", &tenants).execute(&pool).await?;
     }
@@ -204,6 +213,11 @@ async fn list_tasks(pool: &PgPool, options: &VerifyOptions) -> Result<Vec<Task>,
         if tenants.is_empty() {
             return Err(Refusal::TenantUnknown(tenant.clone()).into());
         }
+    }
+    if options.only_unverified {
+        let verified = sqlx::query_file_scalar!("sql/verify/list_verified.sql").fetch_all(pool).await?;
+        let verified: HashSet<String> = verified.into_iter().collect();
+        tenants.retain(|name| !verified.contains(name));
     }
     let mut tasks = Vec::with_capacity(tenants.len());
     for tenant in tenants {
@@ -227,7 +241,7 @@ async fn verify_tenant(
     let tenant = task.tenant.as_str();
     let is_whole = options.sample_percent >= 100.0;
     // Before the first snapshot: what the mark says was so at this instant, and since.
-    let begun = sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(pool).await?.now;
+    let begun = sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(pool).await?;
     let looks = task.months.iter().copied().map(|start| unit::verify(pool, tenant, start));
     let mut units = stream::iter(looks).buffer_unordered(options.workers.max(1) as usize);
     let mut is_equal = true;
@@ -248,10 +262,13 @@ async fn verify_tenant(
     };
     let obstacles = sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(pool).await?;
     is_equal &= streams.differences == 0 && obstacles.quarantined == 0;
-    let is_verified = is_equal && is_whole && obstacles.mismatches == 0;
+    let mut is_verified = is_equal && is_whole && obstacles.mismatches == 0;
     if is_verified || !is_equal {
-        let mark = is_verified.then_some(begun);
-        sqlx::query_file!("sql/verify/mark_tenant.sql", tenant, mark).execute(pool).await?;
+        let mark = is_verified.then_some(begun.now);
+        let marked = sqlx::query_file!("sql/verify/mark_tenant.sql", tenant, mark, begun.floor)
+            .fetch_optional(pool)
+            .await?;
+        is_verified &= marked.is_some();
     }
     summary.tenants += 1;
     summary.tenants_verified += u64::from(is_verified);

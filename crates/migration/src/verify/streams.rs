@@ -2,6 +2,7 @@ use sqlx::PgPool;
 
 use super::{DIFFERENCES_MAX, Mismatch, MismatchReason, store};
 use crate::MigrationError;
+use crate::retry::retry;
 
 /// What is said of a tenant's streams, and of its rows that no month can hold.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,7 +20,7 @@ pub(super) async fn verify(pool: &PgPool, tenant: &str) -> Result<Found, Migrati
     let now = sqlx::query_file!("sql/verify/find_obstacles.sql", tenant).fetch_one(pool).await?.now;
     let mut found = Found::default();
     let streams =
-        sqlx::query_file!("sql/verify/check_streams.sql", tenant, DIFFERENCES_MAX).fetch_all(pool).await?;
+        retry!(sqlx::query_file!("sql/verify/check_streams.sql", tenant, DIFFERENCES_MAX).fetch_all(pool))?;
     let is_all = i64::try_from(streams.len()).is_ok_and(|count| count < DIFFERENCES_MAX);
     for stream in streams {
         found.with_gaps += u64::from(stream.has_gap);

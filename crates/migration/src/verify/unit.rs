@@ -6,6 +6,7 @@ use super::differences::{self, Found, Scope};
 use super::{DIFFERENCES_MAX, ONE_SNAPSHOT, UnitReport, store};
 use crate::MigrationError;
 use crate::error::is_of_row;
+use crate::retry::Attempts;
 
 impl UnitReport {
     /// Whether both sides are the same.
@@ -21,14 +22,19 @@ pub(super) async fn verify(
     start: OffsetDateTime,
 ) -> Result<UnitReport, MigrationError> {
     let month = Month::of(Timestamp::from_datetime(start));
-    let (now, mut report, found) = match compare(pool, tenant, month).await {
-        Ok(compared) => compared,
-        Err(error) if is_of_row(&error) => {
-            let unreadable = error.as_database_error().map(|error| error.message().to_owned());
-            let report = UnitReport { unreadable, ..empty(tenant, month) };
-            return Ok(report);
+    let mut attempts = Attempts::new();
+    let (now, mut report, found) = loop {
+        match compare(pool, tenant, month).await {
+            Ok(compared) => break compared,
+            Err(error) if is_of_row(&error) => {
+                let unreadable = error.as_database_error().map(|error| error.message().to_owned());
+                let report = UnitReport { unreadable, ..empty(tenant, month) };
+                return Ok(report);
+            }
+            // Hours of work do not end because a month was being detached just now.
+            Err(error) if attempts.again_after(&error).await => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => return Err(error.into()),
     };
     for found in &found {
         store(pool, &found.mismatch, found.timestamp.as_deref()).await?;

@@ -50,7 +50,11 @@ fn requests_about_the_migration_are_taken_or_refused_with_their_fields() {
         limits: Some(limits),
         user_id: user_id.clone(),
     };
-    let verify = v1::VerifyMigrationRequest { tenant_id: tenant_id.clone(), sample_percent: 12.5 };
+    let verify = v1::VerifyMigrationRequest {
+        tenant_id: tenant_id.clone(),
+        sample_percent: 12.5,
+        only_unverified: true,
+    };
     let list = v1::ListMismatchesRequest {
         tenant_id: tenant_id.clone(),
         page_size: 10,

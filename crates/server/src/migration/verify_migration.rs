@@ -48,7 +48,8 @@ pub(super) fn parse(request: &v1::VerifyMigrationRequest) -> Result<VerifyOption
         }
     };
     if violations.is_empty() {
-        Ok(VerifyOptions { tenant, sample_percent, workers: WORKERS })
+        let only_unverified = request.only_unverified;
+        Ok(VerifyOptions { tenant, sample_percent, workers: WORKERS, only_unverified })
     } else {
         Err(violations)
     }
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn a_sample_is_a_share_and_nothing_means_all() {
         let percent = |sample_percent| {
-            let request = v1::VerifyMigrationRequest { tenant_id: String::new(), sample_percent };
+            let request = v1::VerifyMigrationRequest { sample_percent, ..Default::default() };
             parse(&request).map(|options| options.sample_percent).ok()
         };
         assert_eq!([0.0, 0.1, 100.0].map(percent), [Some(100.0), Some(0.1), Some(100.0)]);

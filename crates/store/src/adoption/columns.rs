@@ -127,7 +127,8 @@ fn nullable(column: &Column) -> Finding {
          ALTER TABLE public.event_store VALIDATE CONSTRAINT {name}_present;\n\
          ALTER TABLE public.event_store ALTER COLUMN {name} SET NOT NULL, DROP CONSTRAINT {name}_present;"
     );
-    let cost = "the VALIDATE reads all rows under SHARE UPDATE EXCLUSIVE, beside readers and writers; the rest is milliseconds";
+    let cost = "the VALIDATE reads all rows under SHARE UPDATE EXCLUSIVE, beside readers and writers; the others take \
+         ACCESS EXCLUSIVE for milliseconds, for which SET lock_timeout = '2s' first";
     Finding::hurts("column_nullable", name, "may be NULL: such a row cannot be copied; scan for them")
         .mend(sql, cost)
 }

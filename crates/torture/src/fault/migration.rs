@@ -111,15 +111,19 @@ async fn change(migration: &Migration, wanted: Move, target: &str) -> anyhow::Re
 }
 
 async fn verify(migration: &Migration) -> anyhow::Result<VerifySummary> {
-    let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: 2 };
+    let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: 2, only_unverified: false };
     let (unheard, _) = mpsc::channel(1);
     insist("compare the tables", || migration.verify(&options, &unheard)).await
 }
 
 /// Goes back, and loses the server in the middle of it.
 async fn restore(stage: &mut Stage<'_>, migration: &Migration) -> anyhow::Result<()> {
-    let config =
-        WorkerConfig { workers_max: 2, poll_interval: Duration::from_millis(50), page_rows_max: 200 };
+    let config = WorkerConfig {
+        workers_max: 2,
+        poll_interval: Duration::from_millis(50),
+        page_rows_max: 200,
+        ..WorkerConfig::default()
+    };
     let shutdown = CancellationToken::new();
     let (unheard, _) = mpsc::channel(1);
     let begun = Instant::now();

@@ -215,7 +215,7 @@ async fn leave_legacy_behind(url: &DatabaseUrl) {
     let migration = Migration::new(url.clone());
     migration.change(Move::Fence, "bites").await.unwrap();
     let (unheard, _) = mpsc::channel(1);
-    let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: 1 };
+    let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: 1, only_unverified: false };
     migration.verify(&options, &unheard).await.unwrap();
     migration.change(Move::Finalize, "bites").await.unwrap();
 }

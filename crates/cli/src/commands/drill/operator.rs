@@ -82,7 +82,8 @@ impl Operator {
 
     /// Compares both tables.
     pub(super) async fn verify(&self) -> Result<VerifySummary, Failure> {
-        let options = VerifyOptions { tenant: None, sample_percent: 100.0, workers: WORKERS };
+        let options =
+            VerifyOptions { tenant: None, sample_percent: 100.0, workers: WORKERS, only_unverified: false };
         // What matters is what it comes to.
         let (unheard, _) = mpsc::channel(1);
         self.ask(|| self.migration.verify(&options, &unheard)).await

@@ -27,6 +27,9 @@ pub(crate) struct VerifyArgs {
     /// Look at so many of a hundred months, drawn at random; tenants are marked as verified by a run over all alone
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     sample: Option<f64>,
+    /// Pass over tenants that are verified already (behind the fence: since it went up): goes on where a run was cut off
+    #[arg(long)]
+    unverified: bool,
 }
 
 /// The whole run, for programs.
@@ -68,6 +71,7 @@ pub(super) async fn run(args: VerifyArgs, session: &mut Session, format: Format)
     let request = VerifyMigrationRequest {
         tenant_id: args.tenant.unwrap_or_default(),
         sample_percent: args.sample.unwrap_or_default(),
+        only_unverified: args.unverified,
     };
     let mut reports = session.client.verify_migration(request).await.map_err(broken)?.into_inner();
     let mut progress = Progress::new();
