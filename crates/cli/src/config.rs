@@ -205,6 +205,7 @@ impl Config {
                     1_000..=1_000_000,
                     lanes.tenant_queue_events_max,
                 ),
+                lock_timeout: lanes.lock_timeout,
             },
             limits: read_limits(reader, &defaults.limits),
             security: SecurityConfig::read(reader, defaults.security),

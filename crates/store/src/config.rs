@@ -1,8 +1,10 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::connect::LOCK_TIMEOUT;
 use crate::{MaintenanceConfig, RowSecurity};
 
 /// How to reach the database, parsed from a URL such as `postgres://user:password@host:5432/database`. Its
@@ -116,6 +118,8 @@ pub struct LaneConfig {
     pub queue_bytes_max: usize,
     /// Most events of one tenant that wait in a lane: a flood of one tenant must not fill it for the others.
     pub tenant_queue_events_max: usize,
+    /// Longest wait of an append for a lock of another session, at least a millisecond; past it the append is turned away.
+    pub lock_timeout: Duration,
 }
 
 impl Default for LaneConfig {
@@ -127,6 +131,7 @@ impl Default for LaneConfig {
             queue_events_max: 8_192,
             queue_bytes_max: 64 * 1024 * 1024,
             tenant_queue_events_max: 4_096,
+            lock_timeout: LOCK_TIMEOUT,
         }
     }
 }

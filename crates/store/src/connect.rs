@@ -9,7 +9,7 @@ use crate::sessions::forget;
 /// Longest wait for a connection, from the pool or anew.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of maintenance for a lock, and so the longest that a writer can be made to wait behind it.
-const LOCK_TIMEOUT_MS: &str = "2000";
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A session that was left alone for so long is looked at before it is used: a statement that is sent to a dead one is lost.
@@ -23,10 +23,11 @@ const POOL_USES: u32 = 250;
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
     let timeout_ms = STATEMENT_TIMEOUT.as_millis().to_string();
+    let lock_timeout_ms = LOCK_TIMEOUT.as_millis().to_string();
     url.options().application_name(name).options([
         ("timezone", "UTC"),
         ("statement_timeout", timeout_ms.as_str()),
-        ("lock_timeout", LOCK_TIMEOUT_MS),
+        ("lock_timeout", lock_timeout_ms.as_str()),
         // A vanished client must not hold a tenant's lock.
         ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
     ])
@@ -38,8 +39,11 @@ fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
 /// plans anew.
 ///
 /// A lane that writes both tables says so: the fence of the legacy table lets it pass.
-pub(crate) fn lane_options(url: &DatabaseUrl, writes_both: bool) -> PgConnectOptions {
+pub(crate) fn lane_options(url: &DatabaseUrl, writes_both: bool, lock_timeout: Duration) -> PgConnectOptions {
+    // 0 would mean for ever. Of two settings of one name the later one counts.
+    let lock_timeout_ms = lock_timeout.as_millis().max(1).to_string();
     session(url, "partita lane").options([
+        ("lock_timeout", lock_timeout_ms.as_str()),
         ("partita.dual_write", if writes_both { "on" } else { "off" }),
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),

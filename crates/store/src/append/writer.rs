@@ -33,7 +33,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(config: &StoreConfig, names_tenants: bool, phase: Arc<PhaseCell>) -> Self {
         Self {
-            options: lane_options(&config.database_url, phase.flag()),
+            options: lane_options(&config.database_url, phase.flag(), config.lanes.lock_timeout),
             names_tenants,
             session: None,
             cache: Cache::default(),
