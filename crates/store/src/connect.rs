@@ -3,10 +3,10 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::DatabaseUrl;
 use crate::sessions::forget;
+use crate::{DatabaseUrl, StoreConfig};
 
-/// Longest wait for a connection, from the pool or anew.
+/// Longest wait for a connection, from the pool or anew, unless a process is told otherwise.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of maintenance for a lock, and so the longest that a writer can be made to wait behind it.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,18 +92,18 @@ fn pool_options(url: &DatabaseUrl) -> PgConnectOptions {
 
 /// The one session of probes, and of this process's entry in the list of those that serve: callers who take all of the pool
 /// would make a process that works look dead, and what it was to do would be left to others, who have no less to do.
-pub(crate) fn watch_pool(url: &DatabaseUrl) -> PgPool {
+pub(crate) fn watch_pool(config: &StoreConfig) -> PgPool {
     PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_lazy_with(session(url, "partita watch"))
+        .acquire_timeout(config.connect_timeout)
+        .connect_lazy_with(session(&config.database_url, "partita watch"))
 }
 
 /// The pool for reads and maintenance. Connections are made when they are needed.
-pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
+pub(crate) fn pool(config: &StoreConfig) -> PgPool {
     PgPoolOptions::new()
-        .max_connections(connections_max.max(1))
-        .acquire_timeout(CONNECT_TIMEOUT)
+        .max_connections(config.read_connections_max.max(1))
+        .acquire_timeout(config.connect_timeout)
         // A session that was used a moment ago is taken to be alive: reads tell it whom it serves, which asks as much.
         .test_before_acquire(false)
         .before_acquire(|session, met| {
@@ -116,5 +116,5 @@ pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
                 Ok(is_kept && forget(session).await.is_ok())
             })
         })
-        .connect_lazy_with(pool_options(url))
+        .connect_lazy_with(pool_options(&config.database_url))
 }
