@@ -47,8 +47,8 @@ async fn end_some(admin: &mut PgConnection, dice: &mut Dice) -> anyhow::Result<u
 /// Kills the backend of a session: the postmaster takes its shared memory for broken, ends all others, and recovers.
 pub(super) async fn kill_backend(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
     let mut admin = stage.connect().await?;
-    let victim = some_sessions(&mut admin).await?[0];
-    kill(Pid::from_raw(victim), Signal::SIGKILL).context("a backend could not be killed")?;
+    // One that ended by itself between the look and the signal is none.
+    while !signal(some_sessions(&mut admin).await?[0], Signal::SIGKILL) {}
     drop(admin);
     stage.wait(dice, 50..300).await;
     stage.database_answers().await?;
