@@ -28,8 +28,10 @@ use self::stage::Stage;
 const CASES: u32 = 10;
 /// Seed of a run that is not told which: the same cases each time, so that who changes something else is not surprised.
 const SEED: u64 = 1_494;
-/// Smaller cases that are tried of one that failed.
+/// Smaller cases that are tried of one that failed, and for how long: what is told at the end must be told before somebody ends
+/// the run.
 const SHRINK_ITERATIONS_MAX: u32 = 400;
+const SHRINK_MILLIS_MAX: u32 = 300_000;
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/model/regressions.txt");
 
 #[test]
@@ -39,6 +41,7 @@ fn every_answer_is_the_one_that_the_model_gives() {
         cases: number("PARTITA_MODEL_CASES").map_or(CASES, |cases| u32::try_from(cases).unwrap()),
         rng_seed: RngSeed::Fixed(number("PARTITA_MODEL_SEED").unwrap_or(SEED)),
         max_shrink_iters: SHRINK_ITERATIONS_MAX,
+        max_shrink_time: SHRINK_MILLIS_MAX,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
         ..Config::default()
     };

@@ -8,8 +8,10 @@ use partita_proof::{connect, session_options};
 use partita_store::{DatabaseUrl, schema};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres as Driver};
 use sqlx::{AssertSqlSafe, Decode, PgConnection, Type};
+use time::OffsetDateTime;
 
 use crate::Setting;
+use crate::instant::until_month_is_young;
 use crate::login::is_behind_row_security;
 use crate::postgres::{Postgres, postgres, private};
 use crate::watch::Watch;
@@ -89,6 +91,7 @@ impl TestDatabase {
     }
 
     async fn create_in(postgres: &'static Postgres, options: &str) -> Self {
+        tokio::time::sleep(until_month_is_young(OffsetDateTime::now_utc())).await;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let thread = thread::current();
         // The phase last, where there is one: a long name is cut there.

@@ -2,7 +2,7 @@ use sqlx::PgConnection;
 
 use crate::{TestDatabase, eventually};
 
-/// A tenant's row, locked by a session of the test: whatever appends to the tenant waits, for 2 s at most.
+/// A tenant's row, locked by a session of the test: whatever appends to the tenant waits, for 25 s at most.
 pub struct TenantHold(PgConnection);
 
 impl TestDatabase {

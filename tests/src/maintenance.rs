@@ -6,7 +6,7 @@ use partita_proto::v1::{
 };
 use prost_types::Timestamp;
 
-use crate::{Refusal, TestServer, messages};
+use crate::{Refusal, TestServer, eventually, messages};
 
 /// A run of maintenance that came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,9 +69,22 @@ impl TestServer {
         listed.map(|response| response.into_inner().partitions).map_err(Refusal::from)
     }
 
-    /// The first instants of a tenant's months, as RFC 3339.
+    /// The first instants of a tenant's months, as RFC 3339. A list that met a month on its way out is asked for again: both
+    /// wait for a lock for as long, and either may be the one that gives up.
     pub async fn months_of(&self, tenant: &str) -> Vec<String> {
-        self.list(tenant).await.unwrap().iter().map(|partition| text(partition.range_start)).collect()
+        let mut listed = Vec::new();
+        eventually("partitions are listed", async || match self.list(tenant).await {
+            Ok(partitions) => {
+                listed = partitions;
+                true
+            }
+            Err(refusal) => {
+                assert_eq!(refusal.reason, "PARTITION_UNAVAILABLE", "{refusal:?}");
+                false
+            }
+        })
+        .await;
+        listed.iter().map(|partition| text(partition.range_start)).collect()
     }
 }
 

@@ -1,11 +1,9 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
 
 use crate::TestDatabase;
-
-/// Longer than any writer holds the tables, on a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::wait::LIMIT;
 
 /// A change of the phase, as an operator makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,13 @@ use crate::ops::recorder;
 /// How long a call may take to be answered, the end of a service, and whatever else happens in one go.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long an append waits for a lock that its test holds: whatever the test does meanwhile, a busy machine may take long
+/// for it. Less than a statement may take.
+pub const LOCK_LIMIT: Duration = Duration::from_secs(25);
+
+/// How long a connection to a busy PostgreSQL may take, from a process that does the work of many.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
 /// A service in this process on a free port, with a store of its own: as far as the database can tell, a process of
 /// its own. Several may serve one database. Dropped, it stops serving; [`stop`](Self::stop) waits for the end.
 pub struct TestServer {
@@ -56,6 +63,9 @@ impl TestServer {
         recorder();
         let mut config = StoreConfig::new(database.service_url());
         config.read_connections_max = 4;
+        config.lanes.lock_timeout = LOCK_LIMIT;
+        config.connect_timeout = CONNECT_LIMIT;
+        config.lanes.doubt_timeout = CONNECT_LIMIT;
         // What expires goes at once: tests of the grace period ask for one.
         config.maintenance.grace_days = 0;
         change(&mut config);

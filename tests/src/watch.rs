@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 
 /// Longest time that a test may take with one database, on a machine that is busy with other tests. What a test waits for
 /// has limits of its own, which are shorter and say more.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 /// What looking at the database may take, when it is over.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 

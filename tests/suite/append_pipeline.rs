@@ -240,7 +240,7 @@ async fn a_call_whose_deadline_passes_ends_and_says_what_may_be_assumed() {
     let server = TestServer::start(&database, true).await;
     // The tenant's partitions take a while; they are made before the time runs.
     server.append("acme", "order", "0").event("First").ok().await;
-    let mut pipeline = Pipeline::open_for(&server, Some(Duration::from_millis(1_500))).await;
+    let mut pipeline = Pipeline::open_for(&server, Some(Duration::from_secs(5))).await;
     pipeline.send(1, append(&server, "1", any(), Uuid::new_v4()));
     recorded(&pipeline.answers(1).await[0].1);
     let refusal = Refusal::from(pipeline.answer().await.unwrap_err());

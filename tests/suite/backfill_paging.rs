@@ -24,7 +24,7 @@ async fn ten_thousand_events_are_paged_once_and_in_order_while_backfill_appends_
     let mut next = 1;
     let (mut pages, mut appended) = (0, 0);
     loop {
-        let page = server.read("acme", "order", "1").from_version(next).max_count(7).ok().await.events;
+        let page = server.read("acme", "order", "1").from_version(next).max_count(17).ok().await.events;
         let Some(last) = page.last() else { break };
         assert!(page.windows(2).all(|pair| pair[0].version < pair[1].version));
         assert!(page[0].version >= next);
@@ -33,12 +33,12 @@ async fn ten_thousand_events_are_paged_once_and_in_order_while_backfill_appends_
             assert_eq!(seen.insert(event.version, event.event_id), None, "seen twice");
         }
         pages += 1;
-        if pages % 40 == 0 && appended < 20 {
+        if pages % 16 == 0 && appended < 20 {
             server.append("acme", "order", "1").expected(any()).event("Live").ok().await;
             appended += 1;
         }
-        if pages % 300 == 0 {
-            let keep = 5 - pages / 300;
+        if pages % 120 == 0 {
+            let keep = 5 - pages / 120;
             server.maintain("acme", |request| request.retention_months = Some(keep.max(1))).await;
         }
     }

@@ -1,6 +1,7 @@
 //! Connections to the database that break where it hurts most: around a commit.
 
 use partita_proto::v1::AppendResponse;
+use partita_store::{LaneConfig, StoreConfig};
 use partita_tests::{
     AppendCall, Cut, Proxy, Statement, TestDatabase, TestServer, behind_row_security, exact, standing_at,
 };
@@ -15,11 +16,16 @@ struct Scene {
 
 impl Scene {
     async fn new(partitions: bool) -> Self {
+        Self::with(partitions, |_| {}).await
+    }
+
+    async fn with(partitions: bool, also: impl FnOnce(&mut StoreConfig)) -> Self {
         let database = TestDatabase::new().await;
         let proxy = Proxy::start(&database).await;
-        let change = |config: &mut partita_store::StoreConfig| {
+        let change = |config: &mut StoreConfig| {
             config.partitions_v1 = partitions;
             config.database_url = proxy.url();
+            also(config);
         };
         let server = TestServer::start_with(&database, change).await;
         // The tenant's partitions are made in transactions of their own.
@@ -110,7 +116,8 @@ async fn a_statement_that_still_runs_when_its_connection_breaks_is_waited_for() 
 
 /// Nobody gets to the database for longer than the lane looks.
 async fn stays_in_doubt(cut: Cut, (partitions, statement): (bool, Statement)) {
-    let scene = Scene::new(partitions).await;
+    let patience = LaneConfig::default().doubt_timeout;
+    let scene = Scene::with(partitions, |config| config.lanes.doubt_timeout = patience).await;
     let call = scene.append(statement).await;
     scene.proxy.cut_and_close(cut, statement);
     let refusal = call.clone().refused().await;

@@ -123,7 +123,7 @@ impl Load {
     async fn must_have_been_told_the_truth(self, partitions: bool) {
         let Self { database, server, progress, writers } = self;
         progress.stop.store(true, Ordering::Relaxed);
-        let all = timeout(Duration::from_secs(30), writers.join_all()).await;
+        let all = timeout(Duration::from_secs(100), writers.join_all()).await;
         let all = all.expect("every writer is acknowledged once more");
         let rows: Vec<(Uuid, i32)> = sqlx::query_as("SELECT event_id, aggregate_version FROM event_store")
             .fetch_all(database.pool())

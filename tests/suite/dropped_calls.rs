@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use partita_model::{Append, AppendDraft, ContextDraft, EventDraft, ExpectedVersion, StreamDraft};
 use partita_store::{Store, StoreConfig, StoreError};
-use partita_tests::{AppendCall, TestDatabase, TestServer, eventually};
+use partita_tests::{AppendCall, LOCK_LIMIT, TestDatabase, TestServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
@@ -109,7 +109,7 @@ async fn an_append_that_is_under_way_when_its_deadline_passes_is_completed() {
         sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
         partita_tests::ForeignEvent::new("acme", "1", 2).write(&mut other).await.unwrap();
         let call = server.append("acme", "order", "1").event("Second");
-        let sent = send_within(&server, call, Duration::from_secs(1));
+        let sent = send_within(&server, call, Duration::from_secs(3));
         let (status, ()) = tokio::join!(sent, database.lane_waits());
         let status = status.unwrap_err();
         // The client's library may keep the deadline by itself, and then knows nothing of what was applied.
@@ -141,7 +141,8 @@ fn draft(aggregate_id: &str) -> Append {
 #[tokio::test]
 async fn an_append_that_is_given_up_while_it_waits_is_certainly_not_applied() {
     let database = TestDatabase::new().await;
-    let config = StoreConfig { partitions_v1: true, ..StoreConfig::new(database.url()) };
+    let mut config = StoreConfig { partitions_v1: true, ..StoreConfig::new(database.url()) };
+    config.lanes.lock_timeout = LOCK_LIMIT;
     let store = Store::connect(config).await.unwrap();
     store.append(draft("first"), None).await.unwrap();
     let hold = database.hold_tenant("acme").await;

@@ -31,6 +31,9 @@ enum End {
     Session,
 }
 
+/// How often a scene is set that a busy machine may spoil.
+const SCENES_MAX: usize = 10;
+
 const ENDS: [End; 2] = [End::Process, End::Session];
 
 /// A process of its own that keeps three months and maintains without a pause, until it is killed.
@@ -256,21 +259,31 @@ async fn killed_while_the_detach_is_pending() {
 
 #[tokio::test]
 async fn killed_between_the_detach_and_its_being_written_down() {
-    let database = TestDatabase::new().await;
-    let server = five_months(&database).await;
-    let report = "SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
-    let reader = holding(&database, report).await;
-    let maintainer = Maintainer::start(&database, 0);
-    eventually("a detach is pending", async || database.scalar::<i64>(PENDING).await == 1).await;
-    maintenance_waits(&database).await;
-    maintainer.end(&database, End::Process).await;
-    // The session does not know that nobody listens any more, and detaches: the process that would write it down is dead.
-    let_go(reader).await;
-    let attached = "SELECT count(*) FROM event_store_partition_leaf('acme')";
-    eventually("the month is detached", async || database.scalar::<i64>(attached).await == 6).await;
-    assert_eq!(database.count("event_store_detached").await, 0);
-    write_everywhere(&server).await;
-    next_run_finishes(&database, &server).await;
+    // A session waits for 2 s and no longer: on a busy machine the reader may not have let go by then.
+    for _ in 0..SCENES_MAX {
+        let database = TestDatabase::new().await;
+        let server = five_months(&database).await;
+        let report = "SELECT count(*) FROM event_store_partitioned WHERE tenant_id = 'acme'";
+        let reader = holding(&database, report).await;
+        let maintainer = Maintainer::start(&database, 0);
+        eventually("a detach is pending", async || database.scalar::<i64>(PENDING).await == 1).await;
+        maintenance_waits(&database).await;
+        maintainer.end(&database, End::Process).await;
+        // The session does not know that nobody listens any more, and detaches: the process that would write it down is dead.
+        let_go(reader).await;
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'partita' AND state = 'active'";
+        eventually("the session is over", async || database.scalar::<i64>(busy).await == 0).await;
+        let attached = "SELECT count(*) FROM event_store_partition_leaf('acme')";
+        if database.scalar::<i64>(attached).await > 6 {
+            continue;
+        }
+        assert_eq!(database.count("event_store_detached").await, 0);
+        write_everywhere(&server).await;
+        next_run_finishes(&database, &server).await;
+        return;
+    }
+    panic!("the session gave up before the reader let go, {SCENES_MAX} times");
 }
 
 #[tokio::test]

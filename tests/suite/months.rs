@@ -1,6 +1,8 @@
 //! The month of an event is its UTC month, whatever clocks and calendars surround it.
 
-use partita_tests::{TestDatabase, TestServer, at, month, months};
+use std::time::Duration;
+
+use partita_tests::{TestDatabase, TestServer, at, month, months, until_month_is_young};
 use sqlx::Connection as _;
 
 /// An instant, its month, and the bounds of the partition that it must lie in.
@@ -175,4 +177,15 @@ async fn a_read_between_instants_parts_months_to_the_microsecond() {
         assert_eq!(between("2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z").await, [4, 5], "{settings:?}");
         assert_eq!(between("2024-03-01T00:00:00Z", "2024-04-01T00:00:00Z").await, [6, 7, 8], "{settings:?}");
     }
+}
+
+/// What all tests of the current month lean on, whenever they are run.
+#[test]
+fn a_test_that_begins_as_a_month_ends_waits_for_the_next_one() {
+    let last = month(1).start().to_datetime();
+    for (before, wait) in [(1, 1_001), (179, 179_001), (180, 0), (86_400, 0)] {
+        let begins = last - Duration::from_secs(before);
+        assert_eq!(until_month_is_young(begins), Duration::from_millis(wait), "{before} s before its end");
+    }
+    assert_eq!(until_month_is_young(last), Duration::ZERO);
 }

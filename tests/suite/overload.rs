@@ -1,6 +1,7 @@
 //! More appends than the service takes in.
 
 use partita_proto::v1::AppendResponse;
+use partita_store::{LaneConfig, StoreConfig};
 use partita_tests::{Refusal, TenantHold, TestDatabase, TestServer};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -12,13 +13,14 @@ const LANE_MAX: usize = 10;
 type Calls = JoinSet<Result<AppendResponse, Status>>;
 
 /// A service whose only lane waits for a lock with an append of tenant `flood`.
-async fn scene() -> (TestDatabase, TestServer, TenantHold, Calls) {
+async fn scene(also: impl FnOnce(&mut StoreConfig)) -> (TestDatabase, TestServer, TenantHold, Calls) {
     let database = TestDatabase::new().await;
-    let change = |config: &mut partita_store::StoreConfig| {
+    let change = |config: &mut StoreConfig| {
         config.partitions_v1 = true;
         config.lanes.count = 1;
         config.lanes.tenant_queue_events_max = TENANT_MAX;
         config.lanes.queue_events_max = LANE_MAX;
+        also(config);
     };
     let server = TestServer::start_with(&database, change).await;
     for tenant in ["flood", "calm", "quiet"] {
@@ -59,7 +61,7 @@ async fn assert_recorded(calls: Calls, count: usize) {
 
 #[tokio::test]
 async fn what_is_turned_away_is_told_when_to_come_back_and_is_not_recorded() {
-    let (database, server, hold, under_way) = scene().await;
+    let (database, server, hold, under_way) = scene(|_| {}).await;
     let waiting = send(&server, "flood", 10, 10 - TENANT_MAX).await;
     hold.release().await;
     assert_recorded(under_way, 1).await;
@@ -70,7 +72,7 @@ async fn what_is_turned_away_is_told_when_to_come_back_and_is_not_recorded() {
 
 #[tokio::test]
 async fn a_flood_of_one_tenant_leaves_room_for_others_until_the_lane_is_full() {
-    let (database, server, hold, under_way) = scene().await;
+    let (database, server, hold, under_way) = scene(|_| {}).await;
     let flood = send(&server, "flood", 20, 20 - TENANT_MAX).await;
     let calm = send(&server, "calm", 5, 5 - TENANT_MAX).await;
     // Of the lane's room there is left less than a tenant's share.
@@ -89,7 +91,8 @@ async fn a_flood_of_one_tenant_leaves_room_for_others_until_the_lane_is_full() {
 
 #[tokio::test]
 async fn an_append_that_waits_too_long_for_a_lock_is_not_recorded_and_the_lane_goes_on() {
-    let (database, server, hold, mut under_way) = scene().await;
+    let given_up = |config: &mut StoreConfig| config.lanes.lock_timeout = LaneConfig::default().lock_timeout;
+    let (database, server, hold, mut under_way) = scene(given_up).await;
     let calm = send(&server, "calm", 2, 0).await;
     // Nobody lets go: the lane gives up after its own limit.
     assert_overloaded(under_way.join_next().await.unwrap().unwrap().unwrap_err());

@@ -205,6 +205,8 @@ impl Config {
                     1_000..=1_000_000,
                     lanes.tenant_queue_events_max,
                 ),
+                lock_timeout: lanes.lock_timeout,
+                doubt_timeout: lanes.doubt_timeout,
             },
             limits: read_limits(reader, &defaults.limits),
             security: SecurityConfig::read(reader, defaults.security),
@@ -294,7 +296,6 @@ impl Config {
     /// The store's part.
     pub(crate) fn store(&self, database_url: DatabaseUrl) -> StoreConfig {
         StoreConfig {
-            database_url,
             partitions_v1: self.partitions_enabled,
             months_ahead: self.months_ahead,
             retention_months: self.retention_months,
@@ -304,7 +305,7 @@ impl Config {
             row_security: self.row_security,
             lanes: self.lanes,
             maintenance: self.maintenance,
-            is_listed: true,
+            ..StoreConfig::new(database_url)
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     orders: Mutex<Orders>,
     /// Whether bytes are held back.
     held: watch::Sender<bool>,
+    /// How many pieces were kept waiting.
+    slowed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +48,7 @@ struct Orders {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { orders: Mutex::default(), held: watch::Sender::new(false) }
+        Self { orders: Mutex::default(), held: watch::Sender::new(false), slowed: AtomicU64::new(0) }
     }
 }
 
@@ -91,12 +94,19 @@ impl Plan {
     /// Waits as long as what is carried is to wait.
     pub(crate) async fn pass(&self) {
         let delay = self.orders().delay;
+        let mut held = self.held.subscribe();
+        if !delay.is_zero() || *held.borrow() {
+            self.slowed.fetch_add(1, Ordering::Relaxed);
+        }
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let mut held = self.held.subscribe();
         // The sender lives as long as the plan does.
         drop(held.wait_for(|held| !held).await);
+    }
+
+    pub(crate) fn slowed(&self) -> u64 {
+        self.slowed.load(Ordering::Relaxed)
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {

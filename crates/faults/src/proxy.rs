@@ -62,6 +62,11 @@ impl Proxy {
         self.plan.hold(true);
     }
 
+    /// How many pieces were kept waiting until now, by a delay or a hold.
+    pub fn slowed(&self) -> u64 {
+        self.plan.slowed()
+    }
+
     /// Lets everything through again, and forgets what it was told.
     pub fn open(&self) {
         self.plan.clear();

@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use crate::checker::mark_of;
-use crate::history::{AppendAnswer, Place, ReadEnd, ReadEvent, Refused};
+use crate::history::{AppendAnswer, Place, ReadEnd, ReadEvent, Refused, content};
 
 /// What every error of the service belongs to.
 const DOMAIN: &str = "partita.v1";
@@ -33,6 +33,12 @@ pub(crate) fn read_event(event: &RecordedEvent) -> Option<ReadEvent> {
         version: Version::new(event.version),
         event_timestamp: instant(event.event_timestamp.as_ref())?,
         mark: mark_of(&event.data).unwrap_or_default(),
+        position: event.position,
+        content: content(
+            &event.event_type,
+            &event.data,
+            Some(event.metadata.as_str()).filter(|metadata| !metadata.is_empty()),
+        ),
     })
 }
 

@@ -1,8 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::append::DOUBT_TIMEOUT;
+use crate::connect::{CONNECT_TIMEOUT, LOCK_TIMEOUT};
 use crate::{MaintenanceConfig, RowSecurity};
 
 /// How to reach the database, parsed from a URL such as `postgres://user:password@host:5432/database`. Its
@@ -72,6 +75,8 @@ pub struct StoreConfig {
     pub new_tenants_per_minute: u32,
     /// Most connections for reads and for maintenance together, at least 1. Lanes have their own.
     pub read_connections_max: u32,
+    /// Longest wait of a call for a connection, from the pool or anew.
+    pub connect_timeout: Duration,
     /// Whether the database is told whose rows a statement is about.
     pub row_security: RowSecurity,
     /// How appends are gathered.
@@ -93,6 +98,7 @@ impl StoreConfig {
             tenants_max: 500,
             new_tenants_per_minute: 60,
             read_connections_max: 8,
+            connect_timeout: CONNECT_TIMEOUT,
             row_security: RowSecurity::default(),
             lanes: LaneConfig::default(),
             maintenance: MaintenanceConfig::default(),
@@ -116,6 +122,10 @@ pub struct LaneConfig {
     pub queue_bytes_max: usize,
     /// Most events of one tenant that wait in a lane: a flood of one tenant must not fill it for the others.
     pub tenant_queue_events_max: usize,
+    /// Longest wait of an append for a lock of another session, at least a millisecond; past it the append is turned away.
+    pub lock_timeout: Duration,
+    /// How long the fate of a commit whose answer was lost is looked for before its callers are told that it is unknown.
+    pub doubt_timeout: Duration,
 }
 
 impl Default for LaneConfig {
@@ -127,6 +137,8 @@ impl Default for LaneConfig {
             queue_events_max: 8_192,
             queue_bytes_max: 64 * 1024 * 1024,
             tenant_queue_events_max: 4_096,
+            lock_timeout: LOCK_TIMEOUT,
+            doubt_timeout: DOUBT_TIMEOUT,
         }
     }
 }

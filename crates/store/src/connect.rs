@@ -3,13 +3,13 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::DatabaseUrl;
 use crate::sessions::forget;
+use crate::{DatabaseUrl, StoreConfig};
 
-/// Longest wait for a connection, from the pool or anew.
+/// Longest wait for a connection, from the pool or anew, unless a process is told otherwise.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of maintenance for a lock, and so the longest that a writer can be made to wait behind it.
-const LOCK_TIMEOUT_MS: &str = "2000";
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest statement of a read or an append; a stuck one frees its connection. COMMIT is not bounded by it.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A session that was left alone for so long is looked at before it is used: a statement that is sent to a dead one is lost.
@@ -29,10 +29,11 @@ const FIRST_WRITE_IDLE_MAX: Duration = Duration::from_mins(1);
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
     let timeout_ms = STATEMENT_TIMEOUT.as_millis().to_string();
+    let lock_timeout_ms = LOCK_TIMEOUT.as_millis().to_string();
     url.options().application_name(name).options([
         ("timezone", "UTC"),
         ("statement_timeout", timeout_ms.as_str()),
-        ("lock_timeout", LOCK_TIMEOUT_MS),
+        ("lock_timeout", lock_timeout_ms.as_str()),
         // A vanished client must not hold a tenant's lock.
         ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
     ])
@@ -44,8 +45,11 @@ fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
 /// plans anew.
 ///
 /// A lane that writes both tables says so: the fence of the legacy table lets it pass.
-pub(crate) fn lane_options(url: &DatabaseUrl, writes_both: bool) -> PgConnectOptions {
+pub(crate) fn lane_options(url: &DatabaseUrl, writes_both: bool, lock_timeout: Duration) -> PgConnectOptions {
+    // 0 would mean for ever. Of two settings of one name the later one counts.
+    let lock_timeout_ms = lock_timeout.as_millis().max(1).to_string();
     session(url, "partita lane").options([
+        ("lock_timeout", lock_timeout_ms.as_str()),
         ("partita.dual_write", if writes_both { "on" } else { "off" }),
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
@@ -94,11 +98,11 @@ fn pool_options(url: &DatabaseUrl) -> PgConnectOptions {
 
 /// The one session of probes, and of this process's entry in the list of those that serve: callers who take all of the pool
 /// would make a process that works look dead, and what it was to do would be left to others, who have no less to do.
-pub(crate) fn watch_pool(url: &DatabaseUrl) -> PgPool {
+pub(crate) fn watch_pool(config: &StoreConfig) -> PgPool {
     PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_lazy_with(session(url, "partita watch"))
+        .acquire_timeout(config.connect_timeout)
+        .connect_lazy_with(session(&config.database_url, "partita watch"))
 }
 
 /// The pool of first writes: appends wait for what it makes, and readers who take all of the other pool are not to keep them
@@ -112,10 +116,10 @@ pub(crate) fn first_write_pool(url: &DatabaseUrl) -> PgPool {
 }
 
 /// The pool for reads and maintenance. Connections are made when they are needed.
-pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
+pub(crate) fn pool(config: &StoreConfig) -> PgPool {
     PgPoolOptions::new()
-        .max_connections(connections_max.max(1))
-        .acquire_timeout(CONNECT_TIMEOUT)
+        .max_connections(config.read_connections_max.max(1))
+        .acquire_timeout(config.connect_timeout)
         // A session that was used a moment ago is taken to be alive: reads tell it whom it serves, which asks as much.
         .test_before_acquire(false)
         .before_acquire(|session, met| {
@@ -128,5 +132,5 @@ pub(crate) fn pool(url: &DatabaseUrl, connections_max: u32) -> PgPool {
                 Ok(is_kept && forget(session).await.is_ok())
             })
         })
-        .connect_lazy_with(pool_options(url))
+        .connect_lazy_with(pool_options(&config.database_url))
 }

@@ -52,7 +52,7 @@ impl Store {
     /// When the database cannot be reached, its schema is behind, the legacy table lacks a unique index, or the flag
     /// contradicts the control row.
     pub async fn connect(config: StoreConfig) -> Result<Self, StartError> {
-        let pool = connect::pool(&config.database_url, config.read_connections_max);
+        let pool = connect::pool(&config);
         let Found { control, names_tenants } = start::check(&config, &pool).await?;
         let phase = Arc::new(PhaseCell::new(config.partitions_v1, control));
         let partitions = Arc::new(Partitions::new(pool.clone(), &config));
@@ -64,7 +64,7 @@ impl Store {
             Partitions::clone(&partitions),
         );
         let maintenance = Arc::new(maintenance);
-        let watch = connect::watch_pool(&config.database_url);
+        let watch = connect::watch_pool(&config);
         let instance = match config.is_listed {
             true => Some(Arc::new(Instance::start(watch.clone(), Arc::clone(&phase)).await)),
             false => None,

@@ -24,7 +24,7 @@ pub(crate) struct Report {
     events: usize,
     verified: i64,
     fleets: BTreeMap<Fleet, u32>,
-    injected: BTreeMap<Fault, (u32, Duration)>,
+    injected: BTreeMap<Fault, (u32, u64, Duration)>,
     left_out: BTreeMap<Fault, String>,
     reasons: BTreeMap<String, u64>,
     found: BTreeMap<Kind, u32>,
@@ -66,9 +66,10 @@ impl Report {
         if !round.injected.is_empty() {
             *self.fleets.entry(plan.fleet).or_default() += 1;
         }
-        for (fault, took) in round.injected {
-            let (times, total) = self.injected.entry(fault).or_default();
+        for (fault, met, took) in round.injected {
+            let (times, meetings, total) = self.injected.entry(fault).or_default();
             *times += 1;
+            *meetings += met;
             *total += took;
         }
         self.left_out.extend(round.left_out);
@@ -123,12 +124,13 @@ impl Report {
     }
 
     fn faults(&self) -> Table {
-        let mut table = table(["fault", "injected", "seconds"]);
-        for (fault, (times, total)) in &self.injected {
-            table.add_row([fault.name(), times.to_string(), format!("{:.1}", total.as_secs_f64())]);
+        let mut table = table(["fault", "injected", "met", "seconds"]);
+        for (fault, (times, met, total)) in &self.injected {
+            let seconds = format!("{:.1}", total.as_secs_f64());
+            table.add_row([fault.name(), times.to_string(), met.to_string(), seconds]);
         }
         for (fault, why) in &self.left_out {
-            table.add_row([fault.name(), "not run".to_owned(), why.clone()]);
+            table.add_row([fault.name(), "not run".to_owned(), String::new(), why.clone()]);
         }
         table
     }
@@ -151,7 +153,7 @@ impl Report {
     }
 }
 
-fn table(header: [&str; 3]) -> Table {
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     table.set_header(header);

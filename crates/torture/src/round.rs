@@ -13,7 +13,7 @@ use crate::plan::{Dice, RoundPlan};
 use crate::stage::{Cleared, House, SETTLE_LIMIT, Stage, run as run_statement};
 
 /// How long any step of a round may take, whatever it waits for by itself: setting the stage, a fault, the checks.
-const STEP_LIMIT: Duration = Duration::from_secs(300);
+const STEP_LIMIT: Duration = Duration::from_secs(480);
 /// What a panic leaves in a log.
 const PANIC_MARK: &str = "panicked at";
 
@@ -24,8 +24,8 @@ pub(crate) struct RoundReport {
     pub(crate) events: usize,
     pub(crate) verified: i64,
     pub(crate) reasons: BTreeMap<String, u64>,
-    /// The faults that were injected, each with the time it took.
-    pub(crate) injected: Vec<(Fault, Duration)>,
+    /// The faults that were injected, each with how often it was met and the time it took.
+    pub(crate) injected: Vec<(Fault, u64, Duration)>,
     /// Those that this machine cannot inject, and why.
     pub(crate) left_out: Vec<(Fault, String)>,
     /// What was found, as it is told.
@@ -54,9 +54,9 @@ pub(crate) async fn play(
     for fault in &plan.faults {
         let begun = Instant::now();
         let injected = fault.inject(&mut stage, &mut dice);
-        within(STEP_LIMIT, format!("the end of {}", fault.name()), injected).await??;
+        let met = within(STEP_LIMIT, format!("the end of {}", fault.name()), injected).await??;
         stage.goes_on().await?;
-        report.injected.push((*fault, begun.elapsed()));
+        report.injected.push((*fault, met, begun.elapsed()));
     }
     let cleared = within(STEP_LIMIT, "the end of the load and of the fleet", stage.clear()).await??;
     let judged = judge(&mut report, plan, cleared, cluster);

@@ -18,7 +18,7 @@ use crate::fault::Scene;
 use crate::plan::RoundPlan;
 
 /// How long anything may take to get well again.
-pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(90);
 /// Between two looks at whether something has come about.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Acknowledged appends that show that the fleet works again.

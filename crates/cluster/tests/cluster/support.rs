@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Longer than any shutdown, recovery or removal that is waited for.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(100);
 
 /// Length and code of the message by which a client asks for TLS: the shortest one that a PostgreSQL answers.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];

@@ -61,6 +61,9 @@ impl Known {
                     }
                 };
                 raise(&mut self.versions, read.key.clone(), seen);
+                if let Some(position) = read.events.iter().filter_map(|event| event.position).max() {
+                    raise(&mut self.positions, read.key.tenant.clone(), position);
+                }
             }
             Deed::Lookup(lookup) => {
                 let recorded = lookup.found.iter().flatten().filter(|(_, version)| version.is_some());

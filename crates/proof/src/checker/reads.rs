@@ -1,10 +1,10 @@
-//! Whether each read is a prefix of its stream, without a hole, and holds to what was asked.
+//! Whether each read is a prefix of its stream, without a hole, holds to what was asked, and says what is stored.
 
 use partita_model::Version;
 
 use super::ledger::Ledger;
 use crate::contents::Row;
-use crate::history::{Asked, ReadDeed, ReadEnd, ReadEvent};
+use crate::history::{Asked, Deed, LookupDeed, ReadDeed, ReadEnd, ReadEvent, content};
 use crate::violation::{Kind, Violation};
 
 pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
@@ -12,6 +12,11 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Vec<Violation>) {
         check_owner(ledger, read, found);
         check_asked(read, found);
         check_events(ledger, read, found);
+    }
+    for call in ledger.calls {
+        if let Deed::Lookup(lookup) = &call.deed {
+            check_lookup(ledger, lookup, found);
+        }
     }
 }
 
@@ -118,6 +123,45 @@ fn check_phantoms(ledger: &Ledger<'_>, read: &ReadDeed, stored: &[&Row], found: 
         if !real {
             let message = format!("{} was read version {} as {}", read.key, event.version, event.event_id);
             found.push(Violation::new(Kind::PhantomRead, message).of(&read.key).event(event.event_id));
+            continue;
+        }
+        if let Some(row) = row {
+            check_content(read, event, row, found);
+        }
+        check_position(ledger, read, event, found);
+    }
+}
+
+/// What came says what is stored, to the byte. What is stored is held against what was sent by [`super::appends`].
+fn check_content(read: &ReadDeed, event: &ReadEvent, row: &Row, found: &mut Vec<Violation>) {
+    if event.content != content(&row.event_type, &row.data, row.metadata.as_deref()) {
+        let message = format!("{} was read version {} with other bytes", read.key, event.version);
+        found.push(Violation::new(Kind::ChangedEvent, message).of(&read.key).event(event.event_id));
+    }
+}
+
+/// A position that came is the event's own. One that expired since has left its place.
+fn check_position(ledger: &Ledger<'_>, read: &ReadDeed, event: &ReadEvent, found: &mut Vec<Violation>) {
+    let Some(position) = event.position else { return };
+    let stored = ledger.partitioned.get(&event.event_id).map(|row| row.position);
+    let gone = stored.is_none() && ledger.contents.is_expired(&read.key.tenant, event.event_timestamp);
+    if stored != Some(Some(position)) && !gone {
+        let message = format!("{} was read version {} at position {position}", read.key, event.version);
+        found.push(Violation::new(Kind::PhantomRead, message).of(&read.key).event(event.event_id));
+    }
+}
+
+/// What was found by its id is recorded, of that tenant, at that version.
+fn check_lookup(ledger: &Ledger<'_>, lookup: &LookupDeed, found: &mut Vec<Violation>) {
+    for (event_id, version) in lookup.found.iter().flatten() {
+        let (Some(version), Some(row)) = (version, ledger.by_id.get(event_id)) else { continue };
+        if row.key.tenant != lookup.tenant {
+            let message = format!("tenant {} found {event_id} of tenant {}", lookup.tenant, row.key.tenant);
+            found.push(Violation::new(Kind::TenantLeak, message).of(&row.key).event(*event_id));
+        } else if row.version != *version {
+            let message =
+                format!("{event_id} was looked up as version {version}, and has version {}", row.version);
+            found.push(Violation::new(Kind::PhantomRead, message).of(&row.key).event(*event_id));
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::history::{
 
 /// What a call may take beyond its deadline before it is given up here: a stopped process says nothing.
 const GRACE: Duration = Duration::from_secs(1);
+/// The reason of an append that was certainly not taken up in time.
+const DEADLINE: &str = "DEADLINE_EXCEEDED";
 /// A batch of a read may hold one event of 1 MiB, which jsonb prints with more white space than was sent.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -64,6 +66,12 @@ impl Caller {
             Err(_) => AppendAnswer::Unknown("nobody waits any more".to_owned()),
         };
         self.count_append(&answer);
+        let is_answered = match &answer {
+            AppendAnswer::Recorded { .. } => true,
+            AppendAnswer::Refused(refused) => refused.reason != DEADLINE,
+            AppendAnswer::Unknown(_) => false,
+        };
+        self.note_patience(patience, is_answered);
         let deed = AppendDeed {
             tenant: tenant.clone(),
             parts: Arc::clone(parts),
@@ -93,6 +101,7 @@ impl Caller {
             }
             ReadEnd::Whole { .. } | ReadEnd::NotFound => Counters::count(&self.counters.read),
         }
+        self.note_patience(patience, !matches!(end, ReadEnd::Cut(_)));
         let deed = ReadDeed { key, asked, events, end: end.clone() };
         self.remember(Some(service), begun, at, Deed::Read(deed));
         end
@@ -113,7 +122,8 @@ impl Caller {
                 let results = answer.into_inner().results.into_iter();
                 let version = |place: partita_proto::v1::EventPlace| Some(Version::new(place.event?.version));
                 let versions = results.map(|result| result.recorded.and_then(version));
-                Some(event_ids.into_iter().zip(versions).collect())
+                // One that was left out was not found: the checker knows whether that is true.
+                Some(event_ids.into_iter().zip(versions.chain(std::iter::repeat(None))).collect())
             }
             Ok(Err(_)) | Err(_) => None,
         };
@@ -144,6 +154,13 @@ impl Caller {
                 Counters::count(&counters.unknown);
                 counters.reason(why.split(':').next().unwrap_or_default());
             }
+        }
+    }
+
+    /// Counts the callers who gave up on purpose, and had no answer by then.
+    fn note_patience(&self, patience: Patience, is_answered: bool) {
+        if patience != Patience::Usual && !is_answered {
+            Counters::count(&self.counters.given_up);
         }
     }
 

@@ -91,6 +91,8 @@ pub struct Counters {
     pub read: AtomicU64,
     /// Reads that were cut.
     pub cut: AtomicU64,
+    /// Calls that ended without an answer because their callers lost patience on purpose.
+    pub given_up: AtomicU64,
     reasons: Mutex<BTreeMap<String, u64>>,
 }
 

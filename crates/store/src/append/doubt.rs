@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use partita_model::{Phase, TenantId, Timestamp, Uuid};
 use sqlx::PgConnection;
-use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::batch::Verdict;
 use super::refusal::Failure;
-use super::session::{Session, SessionId};
+use super::session::{Opener, Session, SessionId};
 
-/// How long the fate of a transaction is looked for before its callers are told that it is unknown.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the fate of a transaction is looked for before its callers are told that it is unknown, unless a process is told
+/// otherwise.
+pub(crate) const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,17 +44,18 @@ pub(super) enum Fate {
     Unknown,
 }
 
-/// Finds out, on a new connection, what became of a transaction of `lost`. Hands over the connection where it is of
-/// further use.
+/// Finds out, on a new connection, what became of a transaction of `lost`, within so long. Hands over the connection where it
+/// is of further use.
 pub(super) async fn resolve(
-    options: &PgConnectOptions,
+    opener: &Opener,
+    limit: Duration,
     names_tenants: bool,
     lost: SessionId,
     witness: &Witness,
 ) -> (Fate, Option<Session>) {
-    let until = Instant::now() + RESOLVE_TIMEOUT;
+    let until = Instant::now() + limit;
     loop {
-        if let Ok(mut session) = open(options, names_tenants, witness).await {
+        if let Ok(mut session) = open(opener, names_tenants, witness).await {
             let looked = timeout_at(until, look(&mut session.connection, lost, witness)).await;
             match looked {
                 Ok(Ok(Fate::Unknown)) | Err(_) => {}
@@ -73,12 +74,8 @@ pub(super) async fn resolve(
 }
 
 /// A session that may see the event.
-async fn open(
-    options: &PgConnectOptions,
-    names_tenants: bool,
-    witness: &Witness,
-) -> Result<Session, Failure> {
-    let mut session = Session::open(options).await?;
+async fn open(opener: &Opener, names_tenants: bool, witness: &Witness) -> Result<Session, Failure> {
+    let mut session = opener.open().await?;
     if names_tenants {
         session.name_tenants(std::iter::once(&witness.tenant)).await?;
     }

@@ -33,6 +33,7 @@ use crate::partitions::Partitions;
 use crate::phase::PhaseCell;
 use crate::{StoreConfig, StoreError};
 
+pub(crate) use self::doubt::DOUBT_TIMEOUT;
 pub(crate) use self::refusal::{is_connection_lost, is_unavailable};
 
 /// All lanes of a process. A tenant always meets the same one, so that two lanes do not wait for each other over a

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use super::refusal::{Failure, before_commit};
-use crate::connect::{CONNECT_TIMEOUT, IDLE_MAX};
+use crate::connect::IDLE_MAX;
 
 /// A lane's connection, and how to recognise it from another one after it is lost.
 pub(super) struct Session {
@@ -26,22 +26,34 @@ pub(super) struct SessionId {
     pub(super) started: OffsetDateTime,
 }
 
-impl Session {
-    /// Connects, within [`CONNECT_TIMEOUT`].
-    pub(super) async fn open(options: &PgConnectOptions) -> Result<Self, Failure> {
-        match timeout(CONNECT_TIMEOUT, Self::connect(options)).await {
+/// How a lane connects.
+pub(super) struct Opener {
+    options: PgConnectOptions,
+    limit: Duration,
+}
+
+impl Opener {
+    pub(super) fn new(options: PgConnectOptions, limit: Duration) -> Self {
+        Self { options, limit }
+    }
+
+    /// Connects, within the limit.
+    pub(super) async fn open(&self) -> Result<Session, Failure> {
+        match timeout(self.limit, Session::connect(&self.options)).await {
             Ok(Ok(session)) => Ok(session),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "lane cannot connect");
                 Err(Failure::Unavailable)
             }
             Err(_) => {
-                tracing::warn!(timeout_ms = millis(CONNECT_TIMEOUT), "lane cannot connect in time");
+                tracing::warn!(timeout_ms = millis(self.limit), "lane cannot connect in time");
                 Err(Failure::Unavailable)
             }
         }
     }
+}
 
+impl Session {
     /// Makes sure that a session which was left alone for a while is still there: a statement that is sent to a dead one
     /// leaves its outcome in doubt.
     ///

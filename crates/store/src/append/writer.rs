@@ -1,7 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use partita_model::{Append, Phase, PhaseContradiction};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use super::batch::Verdict;
 use super::cache::Cache;
 use super::doubt::{self, Doubt, Fate};
 use super::refusal::{Failure, before_commit};
-use super::session::{Session, SessionId};
+use super::session::{Opener, Session, SessionId};
 use super::transaction;
 use crate::connect::lane_options;
 use crate::phase::{PHASES_MAX, PhaseCell};
@@ -19,7 +19,9 @@ use crate::{StoreConfig, StoreError};
 
 /// What a lane writes with: its connection, which comes and goes, and what it remembers.
 pub(super) struct Writer {
-    options: PgConnectOptions,
+    opener: Opener,
+    /// How long the fate of a commit in doubt is looked for.
+    doubt_timeout: Duration,
     /// Whether row security may bind the login.
     names_tenants: bool,
     session: Option<Session>,
@@ -32,8 +34,10 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(config: &StoreConfig, names_tenants: bool, phase: Arc<PhaseCell>) -> Self {
+        let options = lane_options(&config.database_url, phase.flag(), config.lanes.lock_timeout);
         Self {
-            options: lane_options(&config.database_url, phase.flag()),
+            opener: Opener::new(options, config.connect_timeout),
+            doubt_timeout: config.lanes.doubt_timeout,
             names_tenants,
             session: None,
             cache: Cache::default(),
@@ -79,7 +83,7 @@ impl Writer {
     async fn transact(&mut self, appends: &[&Append]) -> Result<Vec<Verdict>, Failure> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.options).await?,
+            None => self.opener.open().await?,
         };
         session.wake().await?;
         let outcome = self.run(&mut session, appends).await;
@@ -177,7 +181,8 @@ impl Writer {
     ) -> Result<Vec<Verdict>, Failure> {
         self.cache = Cache::default();
         let Some(witness) = &doubt.witness else { return Ok(doubt.verdicts) };
-        let (fate, session) = doubt::resolve(&self.options, self.names_tenants, lost, witness).await;
+        let (fate, session) =
+            doubt::resolve(&self.opener, self.doubt_timeout, self.names_tenants, lost, witness).await;
         match (fate, session) {
             (Fate::Committed, session) => {
                 self.session = session;

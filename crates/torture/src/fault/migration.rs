@@ -26,8 +26,8 @@ const UNTHROTTLED: Tuning =
 const BY: &str = "torture";
 
 /// Backfills, fences, proves and finalizes, and mostly restores. Some of the fleet has the flag off, and another program
-/// writes to legacy alone, until the fence stops them.
-pub(super) async fn lead_through(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+/// writes to legacy alone, until the fence stops them. Gives how many changes of the phase came about.
+pub(super) async fn lead_through(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
     let migration = Migration::new(stage.database_url()?);
     start_backfill(&migration).await?;
     disturb(stage, dice).await?;
@@ -51,15 +51,17 @@ pub(super) async fn lead_through(stage: &mut Stage<'_>, dice: &mut Dice) -> anyh
     disturb(stage, dice).await?;
     stage.goes_on().await?;
     if dice.random_bool(0.3) {
-        return Ok(());
+        return Ok(2);
     }
     restore(stage, &migration).await?;
     stage.tables = Tables::Restored;
-    stage.goes_on().await
+    stage.goes_on().await?;
+    // By way of the phase in which legacy is filled up.
+    Ok(4)
 }
 
 /// One of the faults that end something.
-async fn disturb(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+async fn disturb(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
     match dice.random_range(0..4) {
         0 => service::kill(stage, dice).await,
         1 => database::kill_backend(stage, dice).await,

@@ -10,6 +10,7 @@ mod upkeep;
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use rand::RngExt as _;
 
@@ -170,9 +171,12 @@ impl Fault {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Does it, and undoes it.
-    pub(crate) async fn inject(self, stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
-        match self {
+    /// Does it, and undoes it. Gives how often it was met: processes that were ended, commits that were cut, callers that gave up.
+    ///
+    /// # Errors
+    /// When it could not be done, or was met by nobody: it would prove nothing.
+    pub(crate) async fn inject(self, stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
+        let met = match self {
             Self::KillService => service::kill(stage, dice).await,
             Self::EndService => service::end(stage, dice).await,
             Self::StopService => service::stop(stage, dice).await,
@@ -197,16 +201,14 @@ impl Fault {
             Self::Maintain => upkeep::maintain(stage).await,
             Self::Ddl => upkeep::change_schema(stage, dice).await,
             Self::Narrow => callers::overload(stage, dice).await,
-            // What is wrong here is the scene itself: it only has to last.
-            Self::Skew => {
-                stage.wait(dice, 1_500..2_500).await;
-                Ok(())
-            }
+            Self::Skew => service::skew(stage, dice).await,
             Self::Expire => upkeep::expire(stage, dice).await,
             Self::Move => migration::lead_through(stage, dice).await,
             Self::FillDisk => database::fill_disk(stage, dice).await,
             Self::LoseStandby => standby::lose(stage, dice).await,
-        }
+        }?;
+        ensure!(met > 0, "{} was met by nobody", self.name());
+        Ok(met)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use partita_faults::{Cut, Proxy};
 use rand::RngExt as _;
 
@@ -13,9 +12,9 @@ use crate::stage::Stage;
 const CUT_WAIT: Duration = Duration::from_secs(2);
 const CUT_POLL: Duration = Duration::from_millis(5);
 
-/// Cuts a commit of each service, several times over; one at least must have been there to be cut.
-pub(super) async fn cut(stage: &mut Stage<'_>, dice: &mut Dice, cut: Cut) -> anyhow::Result<()> {
-    let mut has_cut = false;
+/// Cuts a commit of each service, several times over. Gives how many there were to be cut.
+pub(super) async fn cut(stage: &mut Stage<'_>, dice: &mut Dice, cut: Cut) -> anyhow::Result<u64> {
+    let mut cuts = 0;
     for _ in 0..6 {
         for proxy in &stage.proxies {
             proxy.cut_next_commit(cut);
@@ -28,32 +27,40 @@ pub(super) async fn cut(stage: &mut Stage<'_>, dice: &mut Dice, cut: Cut) -> any
         if tokio::time::timeout(CUT_WAIT, all_cut).await.is_err() {
             tracing::debug!("a service sent nothing that could be cut");
         }
-        has_cut |= stage.proxies.iter().any(Proxy::has_cut);
+        cuts += stage.proxies.iter().filter(|proxy| proxy.has_cut()).count();
         stage.open_proxies();
         stage.wait(dice, 0..120).await;
     }
-    ensure!(has_cut, "no service sent anything that could be cut");
-    Ok(())
+    Ok(cuts as u64)
 }
 
-/// Slows down every piece.
-pub(super) async fn delay(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+/// Slows down every piece. Gives how many there were.
+pub(super) async fn delay(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
+    let before = slowed(stage);
     for proxy in &stage.proxies {
         proxy.delay(Duration::from_millis(dice.random_range(1..40)));
     }
     stage.wait(dice, 1_000..2_500).await;
     stage.open_proxies();
-    Ok(())
+    Ok(slowed(stage) - before)
 }
 
-/// Holds everything back, and then lets it through late.
-pub(super) async fn silence(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
-    for proxy in &stage.proxies {
-        if dice.random_bool(0.6) {
+/// Holds everything back, and then lets it through late: of one service at least. Gives how many pieces were held.
+pub(super) async fn silence(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
+    let before = slowed(stage);
+    let first = dice.random_range(0..stage.proxies.len());
+    for (number, proxy) in stage.proxies.iter().enumerate() {
+        if number == first || dice.random_bool(0.6) {
             proxy.hold();
         }
     }
     stage.wait(dice, 500..4_000).await;
+    let held = slowed(stage) - before;
     stage.open_proxies();
-    stage.ensure_services().await
+    stage.ensure_services().await?;
+    Ok(held)
+}
+
+fn slowed(stage: &Stage<'_>) -> u64 {
+    stage.proxies.iter().map(Proxy::slowed).sum()
 }

@@ -29,8 +29,9 @@ struct Standby {
     watchdog: Arc<Watchdog>,
 }
 
-/// Makes every commit wait for a standby, which dies while commits wait for it, and comes back; once, what waits is ended.
-pub(super) async fn lose(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<()> {
+/// Makes every commit wait for a standby, which dies while commits wait for it, and comes back; once, what waits is ended. Gives
+/// how often it died.
+pub(super) async fn lose(stage: &mut Stage<'_>, dice: &mut Dice) -> anyhow::Result<u64> {
     let folder = tempfile::Builder::new().prefix("partita-standby-").tempdir()?;
     let mut admin = stage.connect().await?;
     let mut standby = Standby::start(stage, &folder)?;
@@ -47,11 +48,13 @@ async fn lose_again_and_again(
     admin: &mut PgConnection,
     standby: &mut Standby,
     folder: &TempDir,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
+    let mut lost = 0;
     for ends_what_waits in [false, true, false] {
         until(admin, IS_SYNCHRONOUS, "the standby does not become synchronous").await?;
         stage.goes_on().await?;
         standby.kill().await;
+        lost += 1;
         until(admin, IS_AWAITED, "no commit waits for the standby").await?;
         if ends_what_waits {
             database::end_sessions(stage, dice).await?;
@@ -60,7 +63,8 @@ async fn lose_again_and_again(
         *standby = Standby::start(stage, folder)?;
     }
     until(admin, IS_SYNCHRONOUS, "the standby does not come back").await?;
-    stage.goes_on().await
+    stage.goes_on().await?;
+    Ok(lost)
 }
 
 impl Standby {

@@ -18,15 +18,17 @@ use partita_migration::{Migration, Move, VerifyOptions};
 use partita_proof::process::{Service, ServiceOptions, Watchdog};
 use partita_proof::{Contents, Kind, Tables, Workload, WorkloadOptions, check, connect, within};
 use partita_proto::v1::MaintainPartitionsRequest;
+use partita_proto::v1::maintain_partitions_response::Result as Report;
 use partita_proto::v1::partition_admin_service_client::PartitionAdminServiceClient;
 use partita_store::{DatabaseUrl, schema};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-/// Acknowledged appends between two steps of a trial.
+/// Acknowledged appends between two steps of a trial, and reads that came to their end.
 const STEP: u64 = 500;
+const READS: u64 = 150;
 /// How long a step may take, on a machine that is busy with other trials.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(240);
 /// Between two looks at whether something has come about.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How much of the services' log is told where a trial does not come to its end.
@@ -167,16 +169,17 @@ impl Ground {
         }
     }
 
-    /// Waits until so many appends more are acknowledged.
+    /// Waits until so many appends more are acknowledged, and so many reads more are whole: some bugs show in reads alone.
     async fn goes_on(&self, load: &Workload) {
         let recorded = || load.counters().recorded.load(Ordering::Relaxed);
-        let wanted = recorded() + STEP;
+        let read = || load.counters().read.load(Ordering::Relaxed);
+        let (appends, reads) = (recorded() + STEP, read() + READS);
         let goes_on = async {
-            while recorded() < wanted {
+            while recorded() < appends || read() < reads {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        if let Err(late) = within(LIMIT, format!("{STEP} appends"), goes_on).await {
+        if let Err(late) = within(LIMIT, format!("{STEP} appends and {READS} reads"), goes_on).await {
             let (reasons, log) = (load.counters().reasons(), tail(&self.log()));
             panic!("{late}, but {reasons:?}; the services logged last:\n{log}");
         }
@@ -199,8 +202,15 @@ async fn cut(proxy: &Proxy) {
     }
 }
 
-/// Keeps three months from now on.
+/// Keeps three months from now on: as often as it takes until no tenant was held open by the load.
 async fn expire(service: &Service) {
+    while maintain(service).await > 0 {
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Gives how many tenants failed.
+async fn maintain(service: &Service) -> i32 {
     let request = MaintainPartitionsRequest {
         months_ahead: Some(2),
         retention_months: Some(3),
@@ -208,7 +218,13 @@ async fn expire(service: &Service) {
     };
     let mut client = PartitionAdminServiceClient::new(service.channel());
     let mut report = client.maintain_partitions(request).await.unwrap().into_inner();
-    while report.message().await.unwrap().is_some() {}
+    let mut failed = 0;
+    while let Some(message) = report.message().await.unwrap() {
+        if let Some(Report::Summary(summary)) = message.result {
+            failed = summary.tenants_failed;
+        }
+    }
+    failed
 }
 
 async fn leave_legacy_behind(url: &DatabaseUrl) {

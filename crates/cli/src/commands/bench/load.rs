@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn schedule(runs: u32) -> Schedule {
-        Schedule { warm_up: Duration::from_millis(50), duration: Duration::from_millis(200), runs }
+        Schedule { warm_up: Duration::from_millis(50), duration: Duration::from_secs(1), runs }
     }
 
     #[tokio::test]
@@ -106,8 +106,8 @@ mod tests {
         let runs = measure(callers, schedule(2)).await.unwrap();
         assert_eq!(runs.len(), 2);
         for run in runs {
-            // 20 calls of 10 ms fit into 200 ms for each of the three; a busy machine makes fewer.
-            assert!((3..=63).contains(&run.calls), "{} calls", run.calls);
+            // 100 calls of 10 ms fit into a second for each of the three; a busy machine makes fewer.
+            assert!((3..=303).contains(&run.calls), "{} calls", run.calls);
             assert_eq!(run.events, run.calls * 2);
             assert!(run.figures.p50_ms >= 9.9 && run.errors.is_empty());
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use partita_cluster::{Cluster, DATABASE};
@@ -122,14 +123,19 @@ impl<'g> Fleet<'g> {
             }
             Kill::Backend => {
                 let mut session = self.connect().await?;
-                let victim: Option<i32> = sqlx::query_scalar(SESSIONS)
+                while let Some(victim) = sqlx::query_scalar::<_, i32>(SESSIONS)
                     .fetch_optional(&mut session)
                     .await
-                    .map_err(|error| lost(&error))?;
-                if let Some(victim) = victim {
-                    let killed = kill(Pid::from_raw(victim), Signal::SIGKILL);
-                    killed
-                        .map_err(|error| Failure::internal("a backend could not be killed").because(error))?;
+                    .map_err(|error| lost(&error))?
+                {
+                    match kill(Pid::from_raw(victim), Signal::SIGKILL) {
+                        Ok(()) => break,
+                        // It ended by itself between the look and the signal: the next one.
+                        Err(Errno::ESRCH) => {}
+                        Err(error) => {
+                            return Err(Failure::internal("a backend could not be killed").because(error));
+                        }
+                    }
                 }
                 drop(session);
                 self.answers().await?;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use partita_model::{ExpectedVersion, Version};
+use partita_model::{ExpectedVersion, TenantId, Version};
 
-use super::story::{Story, at, id, part, row, tenant, unknown, whole};
+use super::story::{Story, at, id, part, place, recorded, row, tenant, unknown, whole};
 use crate::checker::Tables;
-use crate::history::{Asked, Deed, FloorDeed, LookupDeed, ReadEnd};
+use crate::history::{Asked, Deed, FloorDeed, LookupDeed, ReadEnd, ReadEvent, content};
 use crate::violation::Kind;
 
 #[test]
@@ -94,6 +94,65 @@ fn a_read_of_what_is_not_recorded_is_a_phantom() {
     story.append("r3", part("1", ExpectedVersion::Any, &["c"]), unknown());
     story.read("1", Asked::default(), &[("a", 1), ("b", 2), ("c", 3)], whole(3));
     assert_eq!(story.found(), [Kind::PhantomRead]);
+}
+
+/// A read of both events, of which the second one comes as it was changed.
+fn read_as(change: impl Fn(&mut ReadEvent)) -> Story {
+    let mut story = Story::of_two();
+    let call = story.read("1", Asked::default(), &[("a", 1), ("b", 2)], whole(2));
+    let Deed::Read(read) = &mut call.deed else { panic!() };
+    change(&mut read.events[1]);
+    story
+}
+
+#[test]
+fn what_is_read_has_the_bytes_that_are_stored() {
+    for (event_type, data, metadata) in [
+        ("placed", "{\"mark\": \"b\"}", None),
+        ("Placed", "{\"mark\": \"b\", \"more\": 1}", None),
+        ("Placed", "{\"mark\": \"b\"}", Some("{}")),
+    ] {
+        let story = read_as(|event| event.content = content(event_type, data, metadata));
+        assert_eq!(story.found(), [Kind::ChangedEvent]);
+    }
+    assert_eq!(read_as(|_| {}).found(), []);
+}
+
+#[test]
+fn a_position_that_is_read_is_the_events_own_unless_it_has_expired() {
+    assert_eq!(read_as(|event| event.position = Some(2)).found(), []);
+    let mut story = read_as(|event| event.position = Some(1));
+    assert_eq!(story.found(), [Kind::PhantomRead]);
+    story.tables = Tables::Dual;
+    story.contents.partitioned.retain(|row| row.event_id != id("b"));
+    story.contents.tenants.get_mut(&tenant()).unwrap().floor = Some(at(1));
+    assert!(!story.found().contains(&Kind::PhantomRead));
+}
+
+#[test]
+fn what_is_recorded_after_a_read_stands_behind_what_it_saw() {
+    let mut story = Story::new();
+    story.append("r1", part("1", ExpectedVersion::Any, &["a"]), unknown());
+    story.stored(row("1", "a", 1, Some(2), "r1"));
+    let call = story.read("1", Asked::default(), &[("a", 1)], whole(1));
+    let Deed::Read(read) = &mut call.deed else { panic!() };
+    read.events[0].position = Some(2);
+    story.append("r2", part("2", ExpectedVersion::Any, &["b"]), recorded(&[place("b", 1, 1)]));
+    story.stored(row("2", "b", 1, Some(1), "r2"));
+    assert_eq!(story.found(), [Kind::CommitOrder]);
+}
+
+#[test]
+fn what_is_found_by_its_id_is_of_the_tenant_and_has_that_version() {
+    let looked = |tenant: TenantId, version| {
+        let mut story = Story::of_two();
+        let found = Some(vec![(id("a"), Some(Version::new(version)))]);
+        story.call(Deed::Lookup(LookupDeed { tenant, found }));
+        story.found()
+    };
+    assert_eq!(looked(tenant(), 1), []);
+    assert_eq!(looked(tenant(), 2), [Kind::PhantomRead]);
+    assert_eq!(looked(TenantId::parse("globex").unwrap(), 1), [Kind::TenantLeak]);
 }
 
 #[test]

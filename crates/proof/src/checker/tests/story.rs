@@ -9,7 +9,7 @@ use crate::checker::{Tables, check};
 use crate::contents::{Contents, Row};
 use crate::history::{
     AppendAnswer, AppendDeed, Asked, Call, Deed, History, Part, Place, ReadDeed, ReadEnd, ReadEvent, Refused,
-    SentEvent, StreamKey,
+    SentEvent, StreamKey, content,
 };
 use crate::violation::Kind;
 
@@ -143,6 +143,8 @@ impl Story {
             version: Version::new(*version),
             event_timestamp: at(0),
             mark: (*mark).to_owned(),
+            position: None,
+            content: content("Placed", &format!("{{\"mark\": \"{mark}\"}}"), None),
         };
         let events = events.iter().map(event).collect();
         self.call(Deed::Read(ReadDeed { key: key(stream), asked, events, end }))
