@@ -1,7 +1,9 @@
 //! Hundreds of readers who take what they asked for slowly, or not at all.
 
+use partita_model::{Direction, ReadStream, StreamId, TenantId};
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
 use partita_proto::v1::{ReadStreamRequest, ReadStreamResponse};
+use partita_store::{Store, StoreConfig};
 use partita_tests::{TestDatabase, TestServer, any, messages};
 use tonic::Streaming;
 use tonic::transport::Endpoint;
@@ -75,4 +77,51 @@ async fn five_hundred_readers_who_take_nothing_hold_little_memory_and_no_connect
         left += message.events.len();
     }
     assert_eq!(left, EVENTS);
+}
+
+/// What a page may weigh: its bound of 4 MiB, and the event of 1 MiB that passes it.
+const PAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
+const SMALL_EVENTS: usize = 300;
+const LARGE_EVENTS: usize = 14;
+
+/// Straight at the store: what is sent is cut into messages, whatever a page weighs.
+#[tokio::test]
+async fn a_page_is_bounded_by_what_it_weighs_where_small_events_are_followed_by_large_ones() {
+    for partitions_v1 in [true, false] {
+        let database = TestDatabase::new().await;
+        let server = TestServer::start(&database, partitions_v1).await;
+        server.append("acme", "order", "1").expected(any()).events(SMALL_EVENTS).ok().await;
+        let data = format!("\"{}\"", "x".repeat(1_000_000));
+        for _ in 0..LARGE_EVENTS / 2 {
+            let call = server.append("acme", "order", "1").expected(any());
+            (0..2).fold(call, |call, _| call.event_with(|event| event.data = data.clone())).ok().await;
+        }
+        let config = StoreConfig { partitions_v1, ..StoreConfig::new(database.url()) };
+        let store = Store::connect(config).await.unwrap();
+        let all: Vec<i32> = (1..).take(SMALL_EVENTS + LARGE_EVENTS).collect();
+        for direction in [Direction::Forwards, Direction::Backwards] {
+            let read = ReadStream {
+                tenant: TenantId::parse("acme").unwrap(),
+                stream: StreamId::from_row("order".to_owned(), "1".to_owned()),
+                from_version: None,
+                direction,
+                max_count: None,
+                from_timestamp: None,
+                to_timestamp: None,
+            };
+            let mut reader = store.read_stream(read, None).await.unwrap();
+            let mut versions = Vec::new();
+            while let Some(page) = reader.next_page().await.unwrap() {
+                let bytes: usize = page.iter().map(|event| event.data.len()).sum();
+                assert!(bytes <= PAGE_BYTES_MAX, "a page of {} events weighs {bytes} bytes", page.len());
+                versions.extend(page.iter().map(|event| event.version.get()));
+            }
+            if direction == Direction::Backwards {
+                versions.reverse();
+            }
+            assert_eq!(versions, all);
+            assert_eq!(reader.state().first_version.get(), 1);
+        }
+        store.close().await;
+    }
 }
