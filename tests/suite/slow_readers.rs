@@ -1,12 +1,14 @@
 //! Hundreds of readers who take what they asked for slowly, or not at all.
 
+use std::time::Duration;
+
 use partita_model::{Direction, ReadStream, StreamId, TenantId};
 use partita_proto::v1::event_store_service_client::EventStoreServiceClient;
-use partita_proto::v1::{ReadStreamRequest, ReadStreamResponse};
+use partita_proto::v1::{AppendPipelineRequest, AppendRequest, ReadStreamRequest, ReadStreamResponse};
 use partita_store::{Store, StoreConfig};
-use partita_tests::{TestDatabase, TestServer, any, messages};
+use partita_tests::{TestDatabase, TestServer, any, eventually, messages};
 use tonic::Streaming;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 const READERS: usize = 500;
 const EVENTS: usize = 6_000;
@@ -124,4 +126,64 @@ async fn a_page_is_bounded_by_what_it_weighs_where_small_events_are_followed_by_
         }
         store.close().await;
     }
+}
+
+/// A client with as little room as HTTP/2 gives a call where nobody says otherwise.
+fn client(server: &TestServer) -> EventStoreServiceClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).unwrap();
+    EventStoreServiceClient::new(endpoint.initial_stream_window_size(STREAM_WINDOW_BYTES).connect_lazy())
+}
+
+async fn of_one_place(database: &TestDatabase) -> TestServer {
+    TestServer::start_configured(
+        database,
+        |config| config.partitions_v1 = true,
+        |config| {
+            config.limits.calls_max = 1;
+            config.limits.stream_idle = Duration::from_millis(300);
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_for_too_long_leaves_his_place_to_others() {
+    let database = TestDatabase::new().await;
+    let server = of_one_place(&database).await;
+    let data = format!("\"{}\"", "x".repeat(500_000));
+    server.append("acme", "order", "1").event_with(|event| event.data = data).ok().await;
+    let request = ReadStreamRequest {
+        tenant_id: "acme".to_owned(),
+        aggregate_type: "order".to_owned(),
+        aggregate_id: "1".to_owned(),
+        ..ReadStreamRequest::default()
+    };
+    // The place of the append is free only when its answer was sent.
+    let mut answer = None;
+    eventually("the read begins", async || {
+        answer = client(&server).read_stream(request.clone()).await.ok();
+        answer.is_some()
+    })
+    .await;
+    let is_served =
+        async || server.append("acme", "order", "2").expected(any()).event("Placed").send().await.is_ok();
+    eventually("another is served", is_served).await;
+    drop(answer);
+}
+
+#[tokio::test]
+async fn a_pipeline_whose_client_takes_no_answers_leaves_its_place_to_others() {
+    let database = TestDatabase::new().await;
+    let server = of_one_place(&database).await;
+    let append = server.append("acme", "order", "1").expected(any()).event("Placed").request;
+    // Streams of their own, so that many are recorded at once.
+    let requests = (1..=20_000).map(move |sequence: u64| {
+        let append = AppendRequest { aggregate_id: sequence.to_string(), ..append.clone() };
+        AppendPipelineRequest { sequence, append: Some(append) }
+    });
+    let answers = client(&server).append_pipeline(tokio_stream::iter(requests)).await.unwrap();
+    let is_served =
+        async || server.append("acme", "order", "2").expected(any()).event("Placed").send().await.is_ok();
+    eventually("another is served", is_served).await;
+    drop(answers);
 }

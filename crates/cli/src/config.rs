@@ -311,7 +311,16 @@ impl Config {
 
 /// The part of the list that is about limits.
 fn read_limits(reader: &mut Reader, defaults: &LimitConfig) -> LimitConfig {
+    let age = defaults.connection_age.unwrap_or_default();
     LimitConfig {
+        connections_max: reader.number("limits.connections_max", 1..=1_000_000, defaults.connections_max),
+        connection_age: Some(reader.seconds("limits.connection_age_seconds", 0..=86_400, age))
+            .filter(|age| !age.is_zero()),
+        arriving_bytes_max: reader.number(
+            "limits.arriving_bytes_max",
+            8 * 1024 * 1024..=64 * 1024 * 1024 * 1024,
+            defaults.arriving_bytes_max,
+        ),
         calls_max: reader.number("limits.calls_max", 1..=1_000_000, defaults.calls_max),
         tenant_calls_max: reader.number("limits.tenant_calls_max", 0..=1_000_000, defaults.tenant_calls_max),
         tenant_calls_per_second: reader.number(
