@@ -111,7 +111,7 @@ impl Default for Config {
                 format: LogFormat::Pretty,
                 filter: "info,sqlx::postgres::notice=warn".to_owned(),
             },
-            trace: TraceConfig { otlp_endpoint: None, sample_ratio: 1.0 },
+            trace: TraceConfig { otlp_endpoint: None, otlp_ca_file: None, sample_ratio: 1.0 },
         }
     }
 }
@@ -250,10 +250,12 @@ impl Config {
             },
             trace: TraceConfig {
                 otlp_endpoint: reader
-                    .take("telemetry.otlp_endpoint", "a URL such as http://collector:4317", |text| {
-                        text.starts_with("http://").then(|| text.to_owned())
+                    .take("telemetry.otlp_endpoint", "a URL such as https://collector:4317", |text| {
+                        let is_known = text.starts_with("https://") || text.starts_with("http://");
+                        is_known.then(|| text.to_owned())
                     })
                     .or(defaults.trace.otlp_endpoint),
+                otlp_ca_file: reader.path("telemetry.otlp_ca_file", defaults.trace.otlp_ca_file),
                 sample_ratio: reader
                     .take("telemetry.sample_ratio", "a number from 0 to 1", |text| {
                         text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))

@@ -6,6 +6,7 @@ pub(crate) mod row;
 
 use partita_model::{Direction, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use self::page::{Events, Found, Page, Source, weight};
 pub use self::range::ReadRange;
@@ -55,7 +56,7 @@ impl StreamReader {
         let mut believed = phase.current(sessions.pool()).await?;
         for _ in 0..PHASES_MAX {
             let begun = Instant::now();
-            let found = page::find(&sessions, believed, &read).await;
+            let found = page::find(&sessions, believed, &read).instrument(span("find_stream")).await;
             observe("find_stream", begun, found.as_ref().err());
             let found = found.map_err(|error| store_error(&error))?;
             if found.control == believed.control() {
@@ -183,11 +184,14 @@ impl StreamReader {
         );
         let lived = self.lived_within(wanted);
         let begun = Instant::now();
-        let events = match self.source {
-            Source::Legacy => page.legacy(&self.sessions, &self.read, wanted).await,
-            Source::Union => page.union(&self.sessions, &self.read, wanted, lived).await,
-            Source::Partitioned => page.partitioned(&self.sessions, &self.read, lived).await,
+        let fetch = async {
+            match self.source {
+                Source::Legacy => page.legacy(&self.sessions, &self.read, wanted).await,
+                Source::Union => page.union(&self.sessions, &self.read, wanted, lived).await,
+                Source::Partitioned => page.partitioned(&self.sessions, &self.read, lived).await,
+            }
         };
+        let events = fetch.instrument(span("read_page")).await;
         observe("read_page", begun, events.as_ref().err());
         if let (Source::Union, Ok(page)) = (self.source, &events) {
             // Only what is in the partitioned table has a position.
@@ -209,6 +213,17 @@ impl StreamReader {
             None => page::NEVER,
         }
     }
+}
+
+/// The span of an operation of the pool.
+fn span(operation: &'static str) -> Span {
+    tracing::info_span!(
+        "read",
+        otel.kind = "client",
+        otel.name = operation,
+        db.system.name = "postgresql",
+        db.operation.name = operation,
+    )
 }
 
 /// Notes how long an operation of the pool took, and how it went.
