@@ -169,3 +169,30 @@ async fn a_read_that_the_database_cuts_off_is_told_as_overdue() {
     assert!(matches!(cut, StoreError::ReadTimeout), "{cut:?}");
     store.close().await;
 }
+
+/// Sessions that are there, of those in which a read was held up.
+fn session_of(pid: i32) -> String {
+    format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")
+}
+
+#[tokio::test]
+async fn a_read_whose_client_goes_away_ends_in_the_database_and_its_session_with_it() {
+    let (database, url) = behind_a_hold_up().await;
+    let change = |config: &mut StoreConfig| {
+        config.database_url = url;
+        config.partitions_v1 = true;
+        config.read_connections_max = 1;
+    };
+    let server = TestServer::start_with(&database, change).await;
+    let reading = tokio::spawn(server.read("acme", "order", "1").refused());
+    let held = async || database.scalar::<i64>(HELD_UP).await == 1;
+    eventually("the read is held up", held).await;
+    let pid: i32 = database.scalar(&HELD_UP.replace("count(*)", "min(pid)")).await;
+    reading.abort();
+    // Where its time ran out instead, the session would be there still, for the next one.
+    let gone = async || database.scalar::<i64>(&session_of(pid)).await == 0;
+    eventually("the session is gone", gone).await;
+
+    database.execute("DROP POLICY hold_up ON event_store_stream").await;
+    assert_eq!(server.read("acme", "order", "1").versions().await, [1]);
+}

@@ -10,12 +10,13 @@ use partita_proto::v1::{
     ListPartitionsRequest, MaintainPartitionsRequest, PurgeLegacyRequest, ReadStreamRequest,
     RestorePartitionRequest, SetLegalHoldRequest, SetRetentionRequest, StreamAppend, VerifyChainRequest,
 };
-use partita_server::auth::{AuthConfig, KeyLocation};
-use partita_tests::{Issuer, Refusal, TestDatabase, TestServer, messages};
+use partita_server::auth::{AuthConfig, AuthMode, KeyLocation};
+use partita_tests::{Issuer, Refusal, TestDatabase, TestServer, any, eventually, messages};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_stream::iter;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -289,4 +290,37 @@ async fn keys_that_are_rotated_are_taken_over_and_the_old_ones_end() {
     append(&server, &new.token(&["acme"], &[]), "acme").await.unwrap();
     let refused = refusal(append(&server, &old.token(&["acme"], &[]), "acme").await);
     assert_eq!(refused.reason, "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_outlives_its_token_takes_nothing_more_in() {
+    let (database, issuer) = (TestDatabase::new().await, Issuer::new("a"));
+    let mut auth = issuer.accepted();
+    let AuthMode::Jwt(jwt) = &mut auth.mode else { panic!("tokens are asked for") };
+    jwt.leeway = Duration::ZERO;
+    let server = serve(&database, auth).await;
+    let mut claims = issuer.claims(&["acme"], &[]);
+    claims["exp"] = json!(Issuer::now() + 5);
+    let (sender, requests) = tokio::sync::mpsc::channel(1);
+    let call = with(&issuer.sign(&claims), ReceiverStream::new(requests));
+    let mut answers = server.events().append_pipeline(call).await.unwrap().into_inner();
+    let mut recorded = 0;
+    let mut next = async || {
+        let append = server.append("acme", "order", "1").expected(any()).event("Placed").request;
+        sender.send(AppendPipelineRequest { sequence: 1, append: Some(append) }).await.unwrap();
+        match answers.message().await.unwrap().unwrap().result.unwrap() {
+            Answer::Appended(_) => {
+                recorded += 1;
+                false
+            }
+            Answer::Failure(failure) => {
+                assert_eq!(failure.reason(), ErrorReason::Unauthenticated);
+                true
+            }
+        }
+    };
+    assert!(!next().await, "the token holds");
+    eventually("the token is refused", &mut next).await;
+    assert!(next().await, "and stays so");
+    assert_eq!(database.count("event_store").await, recorded);
 }

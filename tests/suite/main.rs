@@ -21,6 +21,7 @@ mod backfill_watched;
 mod background_maintenance;
 mod commit_in_doubt;
 mod concurrency;
+mod connections;
 mod database_restart;
 mod deadlines;
 mod doctor;

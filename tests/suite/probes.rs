@@ -107,3 +107,19 @@ async fn a_process_that_leaves_is_alive_and_not_ready_to_its_end() {
     assert_eq!(ops.get("/readyz").await.1, "shutting down\n");
     assert_eq!(ops.get("/nothing").await.0, 404);
 }
+
+#[tokio::test]
+async fn a_process_without_the_flag_behind_the_fence_is_not_ready_and_says_why_and_what_mends_it() {
+    let database = TestDatabase::new().await;
+    let probes = Probes::default();
+    let ops = Ops::start(probes.clone()).await;
+    let server = TestServer::start_configured(&database, |_| {}, |config| config.probes = probes).await;
+    eventually("ready", async || ops.probes().await == [200, 200, 200]).await;
+    database.execute("SELECT event_store_raise_fence('test')").await;
+    eventually("not ready", async || ops.probes().await == [200, 503, 200]).await;
+    let told = ops.get("/readyz").await.1;
+    assert!(told.contains("DB_PARTITIONS_V1"), "{told}");
+    database.execute("SELECT event_store_lower_fence('test')").await;
+    eventually("ready again", async || ops.probes().await == [200, 200, 200]).await;
+    drop(server);
+}

@@ -111,7 +111,7 @@ impl Default for Config {
                 format: LogFormat::Pretty,
                 filter: "info,sqlx::postgres::notice=warn".to_owned(),
             },
-            trace: TraceConfig { otlp_endpoint: None, sample_ratio: 1.0 },
+            trace: TraceConfig { otlp_endpoint: None, otlp_ca_file: None, sample_ratio: 1.0 },
         }
     }
 }
@@ -252,10 +252,12 @@ impl Config {
             },
             trace: TraceConfig {
                 otlp_endpoint: reader
-                    .take("telemetry.otlp_endpoint", "a URL such as http://collector:4317", |text| {
-                        text.starts_with("http://").then(|| text.to_owned())
+                    .take("telemetry.otlp_endpoint", "a URL such as https://collector:4317", |text| {
+                        let is_known = text.starts_with("https://") || text.starts_with("http://");
+                        is_known.then(|| text.to_owned())
                     })
                     .or(defaults.trace.otlp_endpoint),
+                otlp_ca_file: reader.path("telemetry.otlp_ca_file", defaults.trace.otlp_ca_file),
                 sample_ratio: reader
                     .take("telemetry.sample_ratio", "a number from 0 to 1", |text| {
                         text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
@@ -312,7 +314,16 @@ impl Config {
 
 /// The part of the list that is about limits.
 fn read_limits(reader: &mut Reader, defaults: &LimitConfig) -> LimitConfig {
+    let age = defaults.connection_age.unwrap_or_default();
     LimitConfig {
+        connections_max: reader.number("limits.connections_max", 1..=1_000_000, defaults.connections_max),
+        connection_age: Some(reader.seconds("limits.connection_age_seconds", 0..=86_400, age))
+            .filter(|age| !age.is_zero()),
+        arriving_bytes_max: reader.number(
+            "limits.arriving_bytes_max",
+            8 * 1024 * 1024..=64 * 1024 * 1024 * 1024,
+            defaults.arriving_bytes_max,
+        ),
         calls_max: reader.number("limits.calls_max", 1..=1_000_000, defaults.calls_max),
         tenant_calls_max: reader.number("limits.tenant_calls_max", 0..=1_000_000, defaults.tenant_calls_max),
         tenant_calls_per_second: reader.number(

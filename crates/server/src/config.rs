@@ -5,6 +5,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 
+use crate::arrival::ArrivalLayer;
 use crate::auth::{AuthConfig, AuthLayer, Authenticator};
 use crate::deadline::DeadlineLayer;
 use crate::limits::{
@@ -58,6 +59,13 @@ impl Default for ServerConfig {
 /// How much one process does at once, and one tenant in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitConfig {
+    /// Most connections of clients that are open. Default: 4,096.
+    pub connections_max: usize,
+    /// How long a connection is used before its client is told to make another one. Default: for ever; not every library makes
+    /// it without an error for the call that it was about to send.
+    pub connection_age: Option<Duration>,
+    /// Most bytes of messages that have begun to arrive and are not whole, over all calls. Default: 128 MiB.
+    pub arriving_bytes_max: usize,
     /// Most calls that are open in the process, health excepted. Default: 4,096.
     pub calls_max: usize,
     /// Most calls that are open of a tenant, 0: no limit. Default: 1,024.
@@ -71,6 +79,9 @@ pub struct LimitConfig {
 impl Default for LimitConfig {
     fn default() -> Self {
         Self {
+            connections_max: 4_096,
+            connection_age: None,
+            arriving_bytes_max: 128 * 1024 * 1024,
             calls_max: 4_096,
             tenant_calls_max: 1_024,
             tenant_calls_per_second: 0,
@@ -84,11 +95,18 @@ pub(crate) type Transport = Server<Layers>;
 /// The transport with its services.
 pub(crate) type Routes = Router<Layers>;
 /// The layer of figures is the outermost: it measures what all others do.
-type Layers = Stack<AuthLayer, Stack<ShedLayer, Stack<DeadlineLayer, Stack<FiguresLayer, Identity>>>>;
+type Layers = Stack<
+    ArrivalLayer,
+    Stack<AuthLayer, Stack<ShedLayer, Stack<DeadlineLayer, Stack<FiguresLayer, Identity>>>>,
+>;
 
 /// A transport within the limits, with one span a call, for callers with a credential.
 pub(crate) fn transport(config: &ServerConfig, authenticator: Authenticator) -> Transport {
-    Server::builder()
+    let server = match config.limits.connection_age {
+        Some(age) => Server::builder().max_connection_age(age),
+        None => Server::builder(),
+    };
+    server
         .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
         .http2_max_local_error_reset_streams(Some(LOCAL_ERROR_RESETS_MAX))
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
@@ -98,6 +116,7 @@ pub(crate) fn transport(config: &ServerConfig, authenticator: Authenticator) -> 
         // The first is the outermost.
         .layer(FiguresLayer)
         .layer(DeadlineLayer)
-        .layer(ShedLayer::new(config.limits.calls_max))
+        .layer(ShedLayer::new(config.limits.calls_max, config.limits.stream_idle))
         .layer(AuthLayer::new(authenticator))
+        .layer(ArrivalLayer::new(config.limits.arriving_bytes_max))
 }

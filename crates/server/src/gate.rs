@@ -2,7 +2,7 @@
 
 mod tenants;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use partita_model::limits::ID_CHARS_MAX;
 use tonic::codegen::http::Extensions;
@@ -11,12 +11,15 @@ pub(crate) use self::tenants::Pass;
 use self::tenants::TenantLoads;
 use crate::auth::Caller;
 use crate::config::LimitConfig;
+use crate::connection::Peer;
 
 /// Why a call is not let through. Nothing was read or written for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// Nobody has checked who calls: a defect, and no way in.
     Unknown,
+    /// The credential has expired since the call began.
+    Expired,
     /// The credential does not cover the tenant; the empty one stands for all.
     Tenant(String),
     /// The credential lacks the admin role.
@@ -70,7 +73,11 @@ fn caller(extensions: &Extensions) -> Result<&Caller, Denied> {
 }
 
 fn covered(extensions: &Extensions, tenant_id: &str) -> Result<(), Denied> {
-    if caller(extensions)?.covers(tenant_id) {
+    let caller = caller(extensions)?;
+    if caller.has_expired(SystemTime::now()) {
+        return Err(audited(extensions, Denied::Expired));
+    }
+    if caller.covers(tenant_id) {
         return Ok(());
     }
     // As sent, it may be as long as a message.
@@ -81,15 +88,19 @@ fn covered(extensions: &Extensions, tenant_id: &str) -> Result<(), Denied> {
 /// Writes down who wanted what; the span around says by which call.
 fn audited(extensions: &Extensions, denied: Denied) -> Denied {
     let subject = Caller::of(extensions).map(Caller::subject).unwrap_or_default();
+    let address = Peer::address_of(extensions);
     match &denied {
         Denied::Tenant(tenant) => {
-            tracing::warn!(target: "partita::audit", subject, denied.tenant = tenant, "call on a foreign tenant denied");
+            tracing::warn!(target: "partita::audit", subject, client.address = address, denied.tenant = tenant, "call on a foreign tenant denied");
+        }
+        Denied::Expired => {
+            tracing::warn!(target: "partita::audit", subject, client.address = address, "call with an expired credential denied");
         }
         Denied::Role => {
-            tracing::warn!(target: "partita::audit", subject, "call without the admin role denied");
+            tracing::warn!(target: "partita::audit", subject, client.address = address, "call without the admin role denied");
         }
         Denied::Unknown => {
-            tracing::error!(target: "partita::audit", "call of an unchecked caller denied");
+            tracing::error!(target: "partita::audit", subject, client.address = address, "call of an unchecked caller denied");
         }
         Denied::Busy { .. } | Denied::Rate { .. } => {}
     }

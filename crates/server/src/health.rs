@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use partita_proto::v1::event_store_service_server::SERVICE_NAME as EVENT_STORE_SERVICE;
 use partita_proto::v1::partition_admin_service_server::SERVICE_NAME as PARTITION_ADMIN_SERVICE;
-use partita_store::Store;
+use partita_store::{Store, StoreError};
 use tokio::time::MissedTickBehavior;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -33,28 +33,30 @@ impl Health {
 
     /// Pings the store every `interval`, and reports each change, for ever.
     pub(crate) async fn follow(&self, store: &Store, interval: Duration) {
-        let (mut readiness, mut first) = (Readiness::default(), true);
+        let mut readiness = Readiness::default();
         let mut ticks = tokio::time::interval(interval);
         // After a ping that took long, the next one keeps its distance.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let ping = store.ping().await;
-            let first = std::mem::take(&mut first);
-            match readiness.note(ping.is_ok()) {
-                Some(true) => {
+            let changed = readiness.note(ping.is_ok());
+            match (changed, &ping) {
+                (Some(true), _) => {
                     tracing::info!("database answers, serving");
                     self.probes.set(ProbeState::Ready);
                     self.report(&READINESS, ServingStatus::Serving).await;
                 }
-                Some(false) => {
-                    let reason = ping.as_ref().err().map(ToString::to_string).unwrap_or_default();
-                    tracing::warn!(ping.failures = PING_FAILURES_MAX, "not serving: {reason}");
-                    self.unready().await;
+                (Some(false), Err(error)) => {
+                    tracing::warn!(ping.failures = PING_FAILURES_MAX, "not serving: {error}");
+                    self.probes.set(ProbeState::NotReady(told(error)));
+                    self.report(&READINESS, ServingStatus::NotServing).await;
                 }
-                // The start is over, be the first answer good or bad.
-                None if first && ping.is_err() => self.unready().await,
-                None => {}
+                // The start is over, be the first answer good or bad; and what is in the way may become something else.
+                (None, Err(error)) if !readiness.serving => {
+                    self.probes.set(ProbeState::NotReady(told(error)));
+                }
+                (Some(false) | None, _) => {}
             }
         }
     }
@@ -72,16 +74,19 @@ impl Health {
         }
     }
 
-    async fn unready(&self) {
-        self.probes.set(ProbeState::NotReady("the database does not answer".to_owned()));
-        self.report(&READINESS, ServingStatus::NotServing).await;
-    }
-
     async fn report(&self, names: &[&str], status: ServingStatus) {
         for name in names {
             self.reporter.set_service_status(*name, status).await;
         }
     }
+}
+
+/// What is in the way, for whoever asks a probe.
+fn told(error: &StoreError) -> String {
+    if let StoreError::Unavailable = error {
+        return "the database does not answer".to_owned();
+    }
+    error.to_string()
 }
 
 /// Whether the database answers, with hysteresis: down after [`PING_FAILURES_MAX`] failures in a row, up again

@@ -6,6 +6,7 @@
 mod append;
 mod append_pipeline;
 mod append_streams;
+mod arrival;
 pub mod auth;
 mod check_partitions;
 mod config;

@@ -11,6 +11,13 @@ pub const CONCURRENT_STREAMS_MAX: u32 = 1_024;
 /// Most streams of one connection that break the protocol and are reset for it; then the connection is closed
 /// (RUSTSEC-2024-0003). hyper's default, which tonic replaces by "no limit" unless it is told.
 pub const LOCAL_ERROR_RESETS_MAX: usize = 1_024;
+/// How long a message may take to arrive, from its first byte to its last; of a call with one message also the call's
+/// beginning and end. A call whose message never ends would hold its place for ever.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may be open before its client has said that it speaks HTTP/2.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// What it says (RFC 9113, section 3.4), in bytes.
+pub const GREETING_BYTES: usize = 24;
 /// Longest list of headers of a call, in bytes, each counted with 32 bytes on top (RFC 9113, section 6.5.2).
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// How long a connection may be silent before it is asked for a sign of life.

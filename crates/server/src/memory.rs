@@ -1,4 +1,5 @@
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{future, stream};
 use hyper_util::rt::TokioIo;
@@ -16,6 +17,9 @@ use crate::service::partition_admin_service;
 /// Bytes that are on their way in each direction before the other side takes some.
 const PIPE_BYTES: usize = 64 * 1024;
 
+/// How long an answer may lie there.
+const PATIENCE: Duration = Duration::from_hours(365 * 24);
+
 /// Serves the partition admin service to this process alone, without a port: gives the channel that leads to it, and the
 /// service, which runs as long as its future is polled, until `shutdown` is cancelled.
 ///
@@ -29,11 +33,14 @@ pub fn serve_in_memory(
     let store = store.clone();
     let serving = async move {
         // Whoever holds both ends of a pipe of this process is the operator already: nobody is asked for a credential.
-        let config = ServerConfig::default();
+        let mut config = ServerConfig::default();
+        // Its one connection must not be told to go, and whoever reads its answers may do so in a pager.
+        config.limits.connection_age = None;
+        config.limits.stream_idle = PATIENCE;
         let authenticator = Authenticator::open(&config.auth).await?;
         let gate = Gate::new(&config.limits);
-        let routes =
-            transport(&config, authenticator).add_service(partition_admin_service(&store, &gate, &shutdown));
+        let routes = transport(&config, authenticator)
+            .add_service(partition_admin_service(&store, &config, &gate, &shutdown));
         let connections = stream::iter([Ok::<DuplexStream, std::io::Error>(far)]);
         // The transport would end with the last of the connections; the only one is taken at once.
         let connections = stream::StreamExt::chain(connections, stream::pending());

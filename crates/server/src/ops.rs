@@ -7,4 +7,5 @@ mod probes;
 
 pub(crate) use self::figures::FiguresLayer;
 pub use self::http::serve_ops;
+pub(crate) use self::method::{label, sends_many};
 pub use self::probes::{ProbeState, Probes};

@@ -61,11 +61,11 @@ pub async fn serve(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(event_store_service(&store, &config, &gate, &stop))
-        .add_service(partition_admin_service(&store, &gate, &stop));
+        .add_service(partition_admin_service(&store, &config, &gate, &stop));
 
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
-    let connections = incoming(listener, tls.clone(), cut.clone());
+    let connections = incoming(listener, tls.clone(), config.limits.connections_max, cut.clone());
     let mut serving = pin!(run(routes, connections, stop.clone()));
 
     tokio::select! {

@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::Stream;
 use partita_migration::Migration;
@@ -64,12 +65,14 @@ pub(crate) fn event_store_service(
 /// The partition admin service over `store`; its runs end early once `shutdown` is cancelled.
 pub(crate) fn partition_admin_service(
     store: &Store,
+    config: &ServerConfig,
     gate: &Gate,
     shutdown: &CancellationToken,
 ) -> PartitionAdminServiceServer<impl PartitionAdminService + use<>> {
     let migration = Migration::new(store.database_url().clone());
     let (store, gate, shutdown) = (store.clone(), gate.clone(), shutdown.clone());
-    PartitionAdminServiceServer::new(PartitionAdmin { store, migration, gate, shutdown })
+    let stream_idle = config.limits.stream_idle;
+    PartitionAdminServiceServer::new(PartitionAdmin { store, migration, gate, stream_idle, shutdown })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -111,7 +114,10 @@ impl EventStoreService for EventStore {
         &self,
         request: Request<Streaming<AppendPipelineRequest>>,
     ) -> Result<Response<Messages<AppendPipelineResponse>>, Status> {
-        Ok(append_pipeline(&self.store, &self.gate, self.config.append_timeout, &self.shutdown, request))
+        let answer =
+            append_pipeline(&self.store, &self.gate, self.config.append_timeout, &self.shutdown, request);
+        let idle_max = self.config.limits.stream_idle;
+        Ok(answer.map(|messages| watched(messages, Pass::default(), idle_max)))
     }
 
     async fn get_append_result(
@@ -141,6 +147,7 @@ struct PartitionAdmin {
     store: Store,
     migration: Migration,
     gate: Gate,
+    stream_idle: Duration,
     shutdown: CancellationToken,
 }
 
@@ -155,6 +162,11 @@ impl PartitionAdmin {
         let passed = self.gate.admin(request.extensions(), tenant_id(request.get_ref()));
         passed.map_err(|denied| deny(&denied))
     }
+
+    /// The answer, which ends when its client takes nothing of it.
+    fn watch<T: Send + 'static>(&self, answer: Response<Messages<T>>) -> Response<Messages<T>> {
+        answer.map(|messages| watched(messages, Pass::default(), self.stream_idle))
+    }
 }
 
 #[tonic::async_trait]
@@ -166,7 +178,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<MaintainPartitionsRequest>,
     ) -> Result<Response<Messages<MaintainPartitionsResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        maintain_partitions(&self.store, &self.shutdown, request).await
+        let answer = maintain_partitions(&self.store, &self.shutdown, request).await?;
+        Ok(self.watch(answer))
     }
 
     async fn list_partitions(
@@ -196,7 +209,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<CheckPartitionsRequest>,
     ) -> Result<Response<Messages<CheckPartitionsResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        check_partitions(&self.store, request).await
+        let answer = check_partitions(&self.store, request).await?;
+        Ok(self.watch(answer))
     }
 
     async fn set_retention(
@@ -222,7 +236,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<PurgeLegacyRequest>,
     ) -> Result<Response<Messages<PurgeLegacyResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        purge_legacy(&self.store, &self.shutdown, request).await
+        let answer = purge_legacy(&self.store, &self.shutdown, request).await?;
+        Ok(self.watch(answer))
     }
 
     type VerifyChainStream = Messages<VerifyChainResponse>;
@@ -232,7 +247,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<VerifyChainRequest>,
     ) -> Result<Response<Messages<VerifyChainResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        verify_chain(&self.store, &self.shutdown, request).await
+        let answer = verify_chain(&self.store, &self.shutdown, request).await?;
+        Ok(self.watch(answer))
     }
 
     async fn get_migration_status(
@@ -250,7 +266,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<PlanMigrationRequest>,
     ) -> Result<Response<Messages<PlanMigrationResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        migration::plan_migration(&self.migration, request).await
+        let answer = migration::plan_migration(&self.migration, request).await?;
+        Ok(self.watch(answer))
     }
 
     async fn control_backfill(
@@ -268,7 +285,8 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<VerifyMigrationRequest>,
     ) -> Result<Response<Messages<VerifyMigrationResponse>>, Status> {
         self.let_in(&request, |message| &message.tenant_id)?;
-        migration::verify_migration(&self.migration, &self.shutdown, request).await
+        let answer = migration::verify_migration(&self.migration, &self.shutdown, request).await?;
+        Ok(self.watch(answer))
     }
 
     async fn list_mismatches(
@@ -302,6 +320,7 @@ impl PartitionAdminService for PartitionAdmin {
         request: Request<ChangePhaseRequest>,
     ) -> Result<Response<Messages<ChangePhaseResponse>>, Status> {
         self.let_in(&request, |_| &EVERY_TENANT)?;
-        migration::change_phase(&self.migration, &self.shutdown, request).await
+        let answer = migration::change_phase(&self.migration, &self.shutdown, request).await?;
+        Ok(self.watch(answer))
     }
 }

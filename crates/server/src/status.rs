@@ -83,6 +83,12 @@ pub(crate) fn idle() -> Status {
     status(explanation, "nothing was taken of the answer for too long: read on from where it ended")
 }
 
+/// The answer to a call whose message does not come to its end.
+pub(crate) fn late() -> Status {
+    let explanation = Explanation::of(ErrorReason::DeadlineExceeded);
+    status(explanation, "a message did not arrive in time, nothing of it was done: send it again")
+}
+
 /// The answer to a message that is longer than is read; the transport's own has no reason.
 pub(crate) fn too_long() -> Status {
     let message = format!(
@@ -245,6 +251,7 @@ fn explain_denied(denied: &Denied) -> (Explanation, String) {
             let because = because(ErrorReason::PermissionDenied).with("tenant_id", tenant);
             (because, format!("the credential does not cover {of}"))
         }
+        Denied::Expired => (because(ErrorReason::Unauthenticated), "the credential has expired".to_owned()),
         Denied::Role => {
             let because = because(ErrorReason::PermissionDenied).with("role", &ADMIN_ROLE);
             (because, format!("the call needs a credential with the role `{ADMIN_ROLE}`"))

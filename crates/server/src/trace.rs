@@ -1,10 +1,15 @@
 //! W3C trace context: a call's span belongs to its caller's trace, and the trace's id is kept with what is appended.
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use partita_proto::v1::AuditContext;
+use tonic::Code;
 use tonic::codegen::http::{Extensions, HeaderMap, Request};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::ops::label;
 
 /// The header of W3C Trace Context, level 1.
 const TRACEPARENT: &str = "traceparent";
@@ -13,7 +18,13 @@ const TRACEPARENT: &str = "traceparent";
 pub(crate) fn span(request: &Request<()>) -> Span {
     let method = request.uri().path().trim_start_matches('/');
     let empty = tracing::field::Empty;
-    let span = tracing::info_span!("rpc", rpc.method = method, tenant = empty, trace_id = empty);
+    let span = tracing::info_span!(
+        "rpc",
+        otel.kind = "server",
+        rpc.method = method,
+        tenant = empty,
+        trace_id = empty
+    );
     if let Some(parent) = parse(request.headers()) {
         span.record("trace_id", tracing::field::display(parent.trace_id()));
         // Refused only where spans are not traced at all.
@@ -21,7 +32,34 @@ pub(crate) fn span(request: &Request<()>) -> Span {
     } else if let Some(own) = traced_id(&span) {
         span.record("trace_id", tracing::field::display(own));
     }
+    // Under this name it is found among the traces; in the log it is the field.
+    span.context().span().update_name(label(request.uri().path()));
+    span.set_attribute("rpc.system.name", "grpc");
     span
+}
+
+/// Notes how a call ended, on its span. What its caller did wrong is no failure of this process (OpenTelemetry, "gRPC").
+pub(crate) fn note_end(span: &Span, code: Code) {
+    span.set_attribute("rpc.response.status_code", i64::from(i32::from(code)));
+    match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => span.set_status(Status::error(code.description())),
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unauthenticated => {}
+    }
 }
 
 /// The trace that a call belongs to: its caller's, else one of its own where traces are exported.

@@ -13,7 +13,7 @@ use crate::service::Messages;
 use crate::status::idle;
 
 /// A streaming answer that ends when its client has taken nothing for so long. Answers are made when they are taken, so
-/// such a client would hold its page, and its call's place, for ever.
+/// such a client would hold its page, and its tenant's place, for ever; that in the process is the layer's to take back.
 pub(crate) fn watched<T: Send + 'static>(
     messages: Messages<T>,
     open: Pass,

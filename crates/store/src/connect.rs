@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tokio::time::timeout;
 
 use crate::sessions::forget;
 use crate::{DatabaseUrl, StoreConfig};
@@ -25,6 +26,11 @@ const POOL_USES: u32 = 250;
 pub(crate) const FIRST_WRITE_CONNECTIONS_MAX: u32 = 2;
 /// How long such a session stays when there is nothing to make, as is mostly so.
 const FIRST_WRITE_IDLE_MAX: Duration = Duration::from_mins(1);
+/// How long a session may take to end what it was in the middle of when it was given back. Most reads are over sooner, and
+/// a new session costs more; a longer one would go on for nobody.
+const GIVEN_UP_TIMEOUT: Duration = Duration::from_millis(250);
+/// How often the database looks whether the other end of a session of the pool is still there while a statement runs.
+const CLIENT_CHECK_INTERVAL_MS: &str = "1000";
 
 /// What all sessions have in common.
 fn session(url: &DatabaseUrl, name: &str) -> PgConnectOptions {
@@ -86,13 +92,15 @@ pub(crate) fn adoption_options(url: &DatabaseUrl) -> PgConnectOptions {
 ///
 /// A generic plan would lock every partition of every tenant, since it cannot know which one a parameter names. A plan
 /// that sorts reads all of a stream for each of its pages: without statistics, the bounds of time that prune to months
-/// look selective enough for it. Pages are small, so neither parallel workers nor compiled expressions pay.
+/// look selective enough for it. Pages are small, so neither parallel workers nor compiled expressions pay. A statement
+/// whose caller went away ends when the database sees its session closed.
 fn pool_options(url: &DatabaseUrl) -> PgConnectOptions {
     session(url, "partita").options([
         ("plan_cache_mode", "force_custom_plan"),
         ("enable_sort", "off"),
         ("max_parallel_workers_per_gather", "0"),
         ("jit", "off"),
+        ("client_connection_check_interval", CLIENT_CHECK_INTERVAL_MS),
     ])
 }
 
@@ -129,7 +137,8 @@ pub(crate) fn pool(config: &StoreConfig) -> PgPool {
         .after_release(|session, _| {
             Box::pin(async {
                 let is_kept = rand::random::<u32>() >= u32::MAX / POOL_USES;
-                Ok(is_kept && forget(session).await.is_ok())
+                // Behind a statement that was given up, and not over by now, the session is closed.
+                Ok(is_kept && matches!(timeout(GIVEN_UP_TIMEOUT, forget(session)).await, Ok(Ok(()))))
             })
         })
         .connect_lazy_with(pool_options(&config.database_url))

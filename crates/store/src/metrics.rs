@@ -37,8 +37,15 @@ pub const ERRORS: Metric = Metric::counter(
 pub const SHED: Metric = Metric::counter(
     "partita_shed_total",
     &["limit"],
-    "Calls and appends that a [limit](limits.md) turned away: `process` (open calls in all), `tenant` (open calls of a \
-     tenant), `rate` (calls of a tenant a second).",
+    "Calls, appends and connections that a [limit](limits.md) turned away: `process` (open calls in all), `tenant` (open \
+     calls of a tenant), `rate` (calls of a tenant a second), `lane` (appends that wait), `arriving` (bytes of messages that \
+     are not whole), `connections`.",
+);
+/// Connections of clients.
+pub const CONNECTIONS: Metric = Metric::gauge(
+    "partita_connections",
+    &[],
+    "Connections of clients that are open, those that still agree on TLS included.",
 );
 
 /// Database operations, by what was done.
@@ -184,6 +191,7 @@ pub const ALL: &[Metric] = &[
     RPC_ACTIVE,
     ERRORS,
     SHED,
+    CONNECTIONS,
     DATABASE_DURATION,
     POOL_CONNECTIONS,
     POOL_MAX,

@@ -66,7 +66,7 @@ impl TenantSessions {
 }
 
 /// Takes back from a session of the pool whatever it was told for its last caller. A statement that he no longer waits for
-/// ends first, within the time that he had.
+/// ends first, within the time that he had; the pool has less patience.
 pub(crate) async fn forget(session: &mut PgConnection) -> sqlx::Result<()> {
     tell(session, &[], STATEMENT_TIMEOUT).await
 }

@@ -1,6 +1,7 @@
 mod schema;
 
 use clap::{Args, Subcommand};
+use partita_server::Probes;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigArgs, Key};
@@ -16,7 +17,7 @@ pub(crate) struct ConfigCommandArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Read all layers and tell every mistake; exit code 2 if there is one
+    /// Read all layers and tell every mistake, and what `serve` would refuse; exit code 2 if there is one
     Check,
     /// Print every key with its value and where that comes from; secrets are hidden
     Dump,
@@ -47,6 +48,9 @@ struct CheckDocument {
 
 fn check(config: &ConfigArgs, format: Format) -> Result<(), Failure> {
     let keys = Config::keys(config)?;
+    // Keys that belong together, as a server would find them; it would refuse to start as well.
+    let read = Config::load(config, Config::default())?;
+    read.server(read.listen, Probes::default())?;
     let keys_set = keys.iter().filter(|key| key.source() != "default").count();
     match format {
         Format::Json => output::json(&CheckDocument { keys: keys.len(), keys_set }),

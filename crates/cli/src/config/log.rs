@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogConfig {
@@ -12,6 +14,8 @@ pub(crate) struct LogConfig {
 pub(crate) struct TraceConfig {
     /// The collector's address for OTLP over gRPC; none: nowhere.
     pub(crate) otlp_endpoint: Option<String>,
+    /// The authorities of the collector's certificate, as PEM; none: those of this machine.
+    pub(crate) otlp_ca_file: Option<PathBuf>,
     /// The part of traces that is exported, of those that begin here, 0 to 1.
     pub(crate) sample_ratio: f64,
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use tonic::codegen::http::Extensions;
 
@@ -10,6 +11,8 @@ pub(crate) struct Caller {
     subject: String,
     tenants: Tenants,
     admin: bool,
+    /// When the credential ends; none: it has no end of its own.
+    expires: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +24,17 @@ enum Tenants {
 impl Caller {
     /// A caller with these tenants, the wildcard among them or not, and these roles.
     pub(super) fn new(subject: String, tenants: BTreeSet<String>, roles: &BTreeSet<String>) -> Self {
-        Self { subject, tenants: Tenants::Only(tenants), admin: roles.contains(ADMIN_ROLE) }
+        Self { subject, tenants: Tenants::Only(tenants), admin: roles.contains(ADMIN_ROLE), expires: None }
+    }
+
+    /// The caller for as long as the credential holds.
+    pub(super) fn until(self, expires: SystemTime) -> Self {
+        Self { expires: Some(expires), ..self }
     }
 
     /// Whoever calls where nobody asks who it is.
     pub(crate) fn everybody() -> Self {
-        Self { subject: String::new(), tenants: Tenants::All, admin: true }
+        Self { subject: String::new(), tenants: Tenants::All, admin: true, expires: None }
     }
 
     /// The caller with the wildcard's meaning: all tenants where it is allowed, and none where it is not.
@@ -43,6 +51,11 @@ impl Caller {
     /// The caller of a call, which the layer of credentials has noted.
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
+    }
+
+    /// Whether the credential has come to its end: a call may outlive it.
+    pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// What the credential calls itself.

@@ -60,7 +60,8 @@ impl JwtVerifier {
 
     pub(super) fn check(&self, claims: &Claims, now: SystemTime) -> Result<Caller, &'static str> {
         let expires = instant(claims.get("exp")).ok_or("the token has no time of expiry (`exp`)")?;
-        if now >= expires + self.config.leeway {
+        let expires = expires + self.config.leeway;
+        if now >= expires {
             return Err("the token has expired");
         }
         if let Some(not_before) = claims.get("nbf") {
@@ -79,7 +80,7 @@ impl JwtVerifier {
         let subject = subject.ok_or("the token has no subject (`sub`)")?;
         let tenants = texts(claims.get(&self.config.tenants_claim));
         let roles = texts(claims.get(&self.config.roles_claim));
-        Ok(Caller::new(subject.to_owned(), tenants, &roles))
+        Ok(Caller::new(subject.to_owned(), tenants, &roles).until(expires))
     }
 }
 

@@ -64,7 +64,8 @@ where
                     inner.call(request).await
                 }
                 Err(reason) => {
-                    tracing::warn!(target: "partita::audit", reason, "call without a valid credential refused");
+                    let address = Peer::address_of(request.extensions());
+                    tracing::warn!(target: "partita::audit", reason, client.address = address, "call without a valid credential refused");
                     Ok(unauthenticated(reason).into_http())
                 }
             }

@@ -9,11 +9,12 @@ use tonic::codegen::Bytes;
 use tonic::codegen::http::{Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::Span;
 
 use super::method;
 use crate::deadline::timeout;
 use crate::status::too_long;
-use crate::trace::CallTrace;
+use crate::trace::{CallTrace, note_end};
 
 /// Measures every call, to its last message, and notes its trace.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,8 @@ struct Call {
     method: &'static str,
     begun: Instant,
     deadline: Option<Instant>,
+    /// Its span, which ends with the call, not with the beginning of its answer.
+    span: Span,
     ended: bool,
 }
 
@@ -80,7 +83,7 @@ impl Call {
         RPC_ACTIVE.shift(1.0, [method]);
         let begun = Instant::now();
         let deadline = timeout(request.headers()).and_then(|timeout| begun.checked_add(timeout));
-        Self { method, begun, deadline, ended: false }
+        Self { method, begun, deadline, span: Span::current(), ended: false }
     }
 
     fn end(mut self, code: Code) {
@@ -90,6 +93,7 @@ impl Call {
     fn note(&mut self, code: Code) {
         self.ended = true;
         RPC_ACTIVE.shift(-1.0, [self.method]);
+        note_end(&self.span, code);
         RPC_DURATION.observe(self.begun.elapsed().as_secs_f64(), [self.method, number(code)]);
     }
 }

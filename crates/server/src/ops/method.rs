@@ -7,15 +7,29 @@ use prost_types::FileDescriptorSet;
 /// The label of calls that do not exist. Their names come from clients, and must not become labels.
 const OTHER: &str = "_OTHER";
 
+/// What is known of a method.
+struct Method {
+    label: &'static str,
+    sends_many: bool,
+}
+
+/// Whether the client of a method sends any number of messages.
+pub(crate) fn sends_many(path: &str) -> bool {
+    find(path).is_some_and(|method| method.sends_many)
+}
+
 /// The method of a path (`partita.v1.EventStoreService/Append`), as a label.
-pub(super) fn label(path: &str) -> &'static str {
-    static KNOWN: OnceLock<HashMap<String, &'static str>> = OnceLock::new();
-    let name = path.strip_prefix('/').unwrap_or(path);
-    KNOWN.get_or_init(known).get(name).copied().unwrap_or(OTHER)
+pub(crate) fn label(path: &str) -> &'static str {
+    find(path).map_or(OTHER, |method| method.label)
+}
+
+fn find(path: &str) -> Option<&'static Method> {
+    static KNOWN: OnceLock<HashMap<String, Method>> = OnceLock::new();
+    KNOWN.get_or_init(known).get(path.strip_prefix('/').unwrap_or(path))
 }
 
 /// Every method that this process serves, from the descriptions that are built into it.
-fn known() -> HashMap<String, &'static str> {
+fn known() -> HashMap<String, Method> {
     let sets = [
         partita_proto::FILE_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -28,7 +42,8 @@ fn known() -> HashMap<String, &'static str> {
         for service in &file.service {
             for method in &service.method {
                 let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                known.insert(name.clone(), &*name.leak());
+                let sends_many = method.client_streaming();
+                known.insert(name.clone(), Method { label: &*name.leak(), sends_many });
             }
         }
     }

@@ -1,6 +1,7 @@
 use partita_model::{Append, Appended, TenantId, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::decide::check_floor;
 use super::lane::RETRY_AFTER;
@@ -14,6 +15,8 @@ pub(super) struct Job {
     reply: oneshot::Sender<Result<Vec<Appended>, StoreError>>,
     /// How often partitions were made for it.
     partitions_made: u32,
+    /// The call that it came by, for traces.
+    call: Span,
 }
 
 /// How often partitions are made for one append: its months may be dropped again before it is written.
@@ -25,7 +28,12 @@ impl Job {
         deadline: Option<Instant>,
         reply: oneshot::Sender<Result<Vec<Appended>, StoreError>>,
     ) -> Self {
-        Self { append, deadline, reply, partitions_made: 0 }
+        Self { append, deadline, reply, partitions_made: 0, call: Span::current() }
+    }
+
+    /// The call that it came by.
+    pub(super) fn call(&self) -> &Span {
+        &self.call
     }
 
     /// The job itself while its caller still waits and its deadline has not passed; otherwise it is answered, and

@@ -5,6 +5,7 @@ use std::time::Duration;
 use partita_model::{Append, Month, TenantId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use super::batch::Verdict;
 use super::figures;
@@ -150,10 +151,26 @@ impl Lane {
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Verdict>, Failure> {
         let appends: Vec<&Append> = jobs.iter().map(Queued::append).collect();
         let begun = Instant::now();
-        let outcome = self.writer.commit(&appends).await;
+        let outcome = self.writer.commit(&appends).instrument(span(jobs)).await;
         figures::note(&appends, begun.elapsed(), &outcome);
         outcome
     }
+}
+
+/// The span of a transaction: part of the first of its calls, and followed by the others.
+fn span(jobs: &[Job]) -> Span {
+    let Some((first, others)) = jobs.split_first() else { return Span::none() };
+    let span = tracing::info_span!(
+        parent: first.call(),
+        "append",
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.operation.batch.size = jobs.len(),
+    );
+    for other in others {
+        span.follows_from(other.call());
+    }
+    span
 }
 
 /// What trying an append alone showed.

@@ -29,6 +29,7 @@ use self::job::Job;
 use self::lane::Lane;
 use self::queue::{FairQueue, Full};
 use self::writer::Writer;
+use crate::metrics::SHED;
 use crate::partitions::Partitions;
 use crate::phase::PhaseCell;
 use crate::{StoreConfig, StoreError};
@@ -76,7 +77,10 @@ impl Lanes {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue_of(&append);
         queue.push(Job::new(append, deadline, reply)).map_err(|full| match full {
-            Full::Overloaded => StoreError::Overloaded { retry_after: lane::RETRY_AFTER },
+            Full::Overloaded => {
+                SHED.add(1, ["lane"]);
+                StoreError::Overloaded { retry_after: lane::RETRY_AFTER }
+            }
             Full::Closed => StoreError::ShuttingDown,
         })?;
         // A lane answers whatever it takes; only a lane that panicked half way does not.

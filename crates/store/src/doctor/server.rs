@@ -12,10 +12,9 @@ struct Defect {
     what: &'static str,
 }
 
-/// From the release notes of 2024-08-08 (15.8, 16.4): the executor's pruning of a plan that was made before a
-/// `DETACH PARTITION CONCURRENTLY` took away one of its partitions ("Fix partition pruning setup during DETACH
-/// CONCURRENTLY", commit dbca3469ebf on the main branch). It asserts, or cannot build a working plan. Retention detaches
-/// concurrently beside reads all day. 17.0 was branched after the mend.
+/// Release notes of PostgreSQL 15.8 and 16.4, 2024-08-08: "Fix partition pruning setup during ALTER TABLE DETACH PARTITION
+/// CONCURRENTLY": the executor assumed that no partition is detached between planning and execution, so that a query could
+/// fail. Retention detaches concurrently beside reads all day. 17.0 is of September of that year and has the mend.
 const DEFECTS: [Defect; 2] =
     [Defect { major: 15, fixed_in: 8, what: PRUNING }, Defect { major: 16, fixed_in: 4, what: PRUNING }];
 const PRUNING: &str = "reads fail while a month is detached concurrently (pruning of a plan made before)";

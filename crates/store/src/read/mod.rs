@@ -4,12 +4,11 @@ pub(crate) mod page;
 mod range;
 pub(crate) mod row;
 
-use std::collections::VecDeque;
-
 use partita_model::{Direction, ReadStream, RecordedEvent, StreamState, Timestamp, Version};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
-use self::page::{Found, Page, Source};
+use self::page::{Events, Found, Page, Source, weight};
 pub use self::range::ReadRange;
 use crate::append::{is_connection_lost, is_unavailable};
 use crate::metrics::{DATABASE_DURATION, UNION_LEGACY_ROWS};
@@ -18,7 +17,7 @@ use crate::sessions::TenantSessions;
 use crate::{ChainTable, Forbidding, StoreError};
 
 /// Rows of the first page: most streams are shorter, and read by one statement. What an event weighs is known only after
-/// it: 128 of the largest are 128 MiB.
+/// it: a page of large ones is cut by its weight.
 const FIRST_PAGE_ROWS: i64 = 128;
 /// Most rows of a later page.
 const PAGE_ROWS_MAX: i64 = 2_000;
@@ -57,7 +56,7 @@ impl StreamReader {
         let mut believed = phase.current(sessions.pool()).await?;
         for _ in 0..PHASES_MAX {
             let begun = Instant::now();
-            let found = page::find(&sessions, believed, &read).await;
+            let found = page::find(&sessions, believed, &read).instrument(span("find_stream")).await;
             observe("find_stream", begun, found.as_ref().err());
             let found = found.map_err(|error| store_error(&error))?;
             if found.control == believed.control() {
@@ -133,14 +132,16 @@ impl StreamReader {
             .left
             .map_or(self.page_rows, |left| i64::try_from(left).unwrap_or(i64::MAX).min(self.page_rows));
         let page = Page { least, greatest, rows_max: wanted, direction: self.read.direction };
-        let events = self.page(&page, self.read.from_timestamp, self.read.to_timestamp).await?;
-        self.advance(&events, wanted);
+        let Events { events, is_cut } =
+            self.page(&page, self.read.from_timestamp, self.read.to_timestamp).await?;
+        let is_whole = is_cut || i64::try_from(events.len()).is_ok_and(|count| count == wanted);
+        self.advance(&events, is_whole);
         Ok(Some(events).filter(|events| !events.is_empty()))
     }
 
-    fn advance(&mut self, events: &[RecordedEvent], wanted: i64) {
-        let whole = i64::try_from(events.len()).is_ok_and(|count| count == wanted);
-        self.next = events.last().filter(|_| whole).and_then(|last| match self.read.direction {
+    /// `is_whole`: whether there may be more behind these.
+    fn advance(&mut self, events: &[RecordedEvent], is_whole: bool) {
+        self.next = events.last().filter(|_| is_whole).and_then(|last| match self.read.direction {
             Direction::Forwards => last.version.checked_add(1),
             Direction::Backwards => {
                 Some(Version::new(last.version.get() - 1)).filter(|next| *next > Version::NONE)
@@ -166,7 +167,7 @@ impl StreamReader {
     async fn find_first_version(&self) -> sqlx::Result<Version> {
         let page =
             Page { least: Version::new(1), greatest: self.head, rows_max: 1, direction: Direction::Forwards };
-        let first = VecDeque::from(self.page(&page, None, None).await?).pop_front();
+        let first = self.page(&page, None, None).await?.events.into_iter().next();
         let past = self.head.checked_add(1).unwrap_or(self.head);
         Ok(first.map_or(past, |event| event.version))
     }
@@ -176,22 +177,25 @@ impl StreamReader {
         page: &Page,
         from: Option<Timestamp>,
         to: Option<Timestamp>,
-    ) -> sqlx::Result<Vec<RecordedEvent>> {
+    ) -> sqlx::Result<Events> {
         let wanted = (
             from.map_or(page::EVER.0, Timestamp::to_datetime),
             to.map_or(page::EVER.1, Timestamp::to_datetime),
         );
         let lived = self.lived_within(wanted);
         let begun = Instant::now();
-        let events = match self.source {
-            Source::Legacy => page.legacy(&self.sessions, &self.read, wanted).await,
-            Source::Union => page.union(&self.sessions, &self.read, wanted, lived).await,
-            Source::Partitioned => page.partitioned(&self.sessions, &self.read, lived).await,
+        let fetch = async {
+            match self.source {
+                Source::Legacy => page.legacy(&self.sessions, &self.read, wanted).await,
+                Source::Union => page.union(&self.sessions, &self.read, wanted, lived).await,
+                Source::Partitioned => page.partitioned(&self.sessions, &self.read, lived).await,
+            }
         };
+        let events = fetch.instrument(span("read_page")).await;
         observe("read_page", begun, events.as_ref().err());
-        if let (Source::Union, Ok(events)) = (self.source, &events) {
+        if let (Source::Union, Ok(page)) = (self.source, &events) {
             // Only what is in the partitioned table has a position.
-            let legacy = events.iter().filter(|event| event.position.is_none()).count();
+            let legacy = page.events.iter().filter(|event| event.position.is_none()).count();
             UNION_LEGACY_ROWS.add(legacy as u64, []);
         }
         events
@@ -211,6 +215,17 @@ impl StreamReader {
     }
 }
 
+/// The span of an operation of the pool.
+fn span(operation: &'static str) -> Span {
+    tracing::info_span!(
+        "read",
+        otel.kind = "client",
+        otel.name = operation,
+        db.system.name = "postgresql",
+        db.operation.name = operation,
+    )
+}
+
 /// Notes how long an operation of the pool took, and how it went.
 pub(crate) fn observe(operation: &'static str, begun: Instant, error: Option<&sqlx::Error>) {
     let error = match error {
@@ -220,11 +235,6 @@ pub(crate) fn observe(operation: &'static str, begun: Instant, error: Option<&sq
         Some(_) => "database",
     };
     DATABASE_DURATION.observe(begun.elapsed().as_secs_f64(), [operation, error]);
-}
-
-/// About what an event occupies in memory.
-fn weight(event: &RecordedEvent) -> usize {
-    event.data.len() + event.metadata.as_ref().map_or(0, String::len) + 512
 }
 
 /// Sorts an error of a read, and logs it once.

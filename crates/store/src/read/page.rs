@@ -1,3 +1,4 @@
+use futures_util::{Stream, TryStreamExt as _};
 use partita_model::{ControlPhase, Direction, Phase, ReadStream, RecordedEvent, Timestamp, Version};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -5,6 +6,10 @@ use time::macros::datetime;
 use super::row::EventRow;
 use crate::phase::parse;
 use crate::sessions::TenantSessions;
+
+/// What a page weighs at most but for its last event, in bytes. How many rows make a page is judged by the events before
+/// it: where small ones are followed by the largest, they would be 2 GiB.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Every instant that a [`Timestamp`] can hold: the bounds of a read that names none.
 pub(crate) const EVER: Bounds = (datetime!(0001-01-01 00:00 UTC), datetime!(9999-12-31 23:59:59.999999 UTC));
@@ -21,6 +26,13 @@ pub(crate) struct Page {
     pub greatest: Version,
     pub rows_max: i64,
     pub direction: Direction,
+}
+
+/// The events of a page.
+pub(crate) struct Events {
+    pub events: Vec<RecordedEvent>,
+    /// Whether the statement may have had more to give: these weigh enough.
+    pub is_cut: bool,
 }
 
 /// Which tables a read's pages come from.
@@ -124,30 +136,32 @@ impl Page {
         sessions: &TenantSessions,
         read: &ReadStream,
         (from, to): Bounds,
-    ) -> sqlx::Result<Vec<RecordedEvent>> {
+    ) -> sqlx::Result<Events> {
+        let mut session = sessions.session().await?;
         macro_rules! fetch {
             ($file:literal) => {
-                sqlx::query_file_as!(
-                    EventRow,
-                    $file,
-                    read.tenant.as_str(),
-                    read.stream.aggregate_type(),
-                    read.stream.aggregate_id(),
-                    self.least.get(),
-                    self.greatest.get(),
-                    from,
-                    to,
-                    self.rows_max
+                take(
+                    sqlx::query_file_as!(
+                        EventRow,
+                        $file,
+                        read.tenant.as_str(),
+                        read.stream.aggregate_type(),
+                        read.stream.aggregate_id(),
+                        self.least.get(),
+                        self.greatest.get(),
+                        from,
+                        to,
+                        self.rows_max
+                    )
+                    .fetch(&mut *session),
                 )
-                .fetch_all(&mut *sessions.session().await?)
-                .await?
+                .await
             };
         }
-        let rows = match self.direction {
+        match self.direction {
             Direction::Forwards => fetch!("sql/read_stream/page_legacy_forwards.sql"),
             Direction::Backwards => fetch!("sql/read_stream/page_legacy_backwards.sql"),
-        };
-        Ok(rows.into_iter().map(RecordedEvent::from).collect())
+        }
     }
 
     pub(crate) async fn partitioned(
@@ -155,30 +169,32 @@ impl Page {
         sessions: &TenantSessions,
         read: &ReadStream,
         (from, to): Bounds,
-    ) -> sqlx::Result<Vec<RecordedEvent>> {
+    ) -> sqlx::Result<Events> {
+        let mut session = sessions.session().await?;
         macro_rules! fetch {
             ($file:literal) => {
-                sqlx::query_file_as!(
-                    EventRow,
-                    $file,
-                    read.tenant.as_str(),
-                    read.stream.aggregate_type(),
-                    read.stream.aggregate_id(),
-                    self.least.get(),
-                    self.greatest.get(),
-                    from,
-                    to,
-                    self.rows_max
+                take(
+                    sqlx::query_file_as!(
+                        EventRow,
+                        $file,
+                        read.tenant.as_str(),
+                        read.stream.aggregate_type(),
+                        read.stream.aggregate_id(),
+                        self.least.get(),
+                        self.greatest.get(),
+                        from,
+                        to,
+                        self.rows_max
+                    )
+                    .fetch(&mut *session),
                 )
-                .fetch_all(&mut *sessions.session().await?)
-                .await?
+                .await
             };
         }
-        let rows = match self.direction {
+        match self.direction {
             Direction::Forwards => fetch!("sql/read_stream/page_partitioned_forwards.sql"),
             Direction::Backwards => fetch!("sql/read_stream/page_partitioned_backwards.sql"),
-        };
-        Ok(rows.into_iter().map(RecordedEvent::from).collect())
+        }
     }
 
     /// From both tables, each within bounds of its own.
@@ -188,36 +204,58 @@ impl Page {
         read: &ReadStream,
         (from, to): Bounds,
         (lived_from, lived_to): Bounds,
-    ) -> sqlx::Result<Vec<RecordedEvent>> {
+    ) -> sqlx::Result<Events> {
         // Where everybody writes both tables, this is the union without the floor.
         #[cfg(feature = "planted-bugs")]
         if crate::planted::has(crate::planted::Bug::ForgetFloor) {
             return self.legacy(sessions, read, (from, to)).await;
         }
+        let mut session = sessions.session().await?;
         macro_rules! fetch {
             ($file:literal) => {
-                sqlx::query_file_as!(
-                    EventRow,
-                    $file,
-                    read.tenant.as_str(),
-                    read.stream.aggregate_type(),
-                    read.stream.aggregate_id(),
-                    self.least.get(),
-                    self.greatest.get(),
-                    from,
-                    to,
-                    lived_from,
-                    lived_to,
-                    self.rows_max
+                take(
+                    sqlx::query_file_as!(
+                        EventRow,
+                        $file,
+                        read.tenant.as_str(),
+                        read.stream.aggregate_type(),
+                        read.stream.aggregate_id(),
+                        self.least.get(),
+                        self.greatest.get(),
+                        from,
+                        to,
+                        lived_from,
+                        lived_to,
+                        self.rows_max
+                    )
+                    .fetch(&mut *session),
                 )
-                .fetch_all(&mut *sessions.session().await?)
-                .await?
+                .await
             };
         }
-        let rows = match self.direction {
+        match self.direction {
             Direction::Forwards => fetch!("sql/read_stream/page_union_forwards.sql"),
             Direction::Backwards => fetch!("sql/read_stream/page_union_backwards.sql"),
-        };
-        Ok(rows.into_iter().map(RecordedEvent::from).collect())
+        }
     }
+}
+
+/// Takes rows until they weigh a page. What is left is not received: the session goes back in the middle of its answer, and
+/// the pool closes it where that would take long.
+async fn take(mut rows: impl Stream<Item = sqlx::Result<EventRow>> + Unpin) -> sqlx::Result<Events> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let event = RecordedEvent::from(row);
+        bytes += weight(&event);
+        events.push(event);
+        if bytes >= PAGE_BYTES_MAX {
+            return Ok(Events { events, is_cut: true });
+        }
+    }
+    Ok(Events { events, is_cut: false })
+}
+
+/// About what an event occupies in memory, in bytes.
+pub(super) fn weight(event: &RecordedEvent) -> usize {
+    event.data.len() + event.metadata.as_ref().map_or(0, String::len) + 512
 }
