@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 const STEP: u64 = 500;
 const READS: u64 = 150;
 /// How long a step may take, on a machine that is busy with other trials.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(400);
 /// Between two looks at whether something has come about.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How much of the services' log is told where a trial does not come to its end.
