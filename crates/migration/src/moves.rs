@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use partita_model::{Month, Timestamp};
 use partita_store::DatabaseUrl;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -222,7 +222,10 @@ pub(crate) async fn restore(
 
 /// The change, and behind its locks another look at what may have ceased to hold: where it has, nothing is changed.
 async fn change(pool: &PgPool, wanted: Move, by: &str) -> Result<OffsetDateTime, MigrationError> {
-    let mut transaction = pool.begin().await?;
+    let mut session = pool.acquire().await?;
+    // The caller may go away at any moment: a session in which a transaction was being begun is not to be used by others.
+    session.close_on_drop();
+    let mut transaction = session.begin().await?;
     let at = call(&mut transaction, wanted, by).await?;
     if let Some(late) = find_late(&mut transaction, wanted).await? {
         transaction.rollback().await?;
