@@ -105,7 +105,7 @@ impl Postgres {
         let mut connection = connect(&self.admin_url).await?;
         sqlx::query_scalar(
             "SELECT current_setting('server_version_num')::int >= 150000 \
-             AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')",
+             AND EXISTS (SELECT FROM pg_collation WHERE collname = 'en-US-x-icu')",
         )
         .fetch_one(&mut connection)
         .await

@@ -387,7 +387,9 @@ async fn the_rows_of_a_stream_are_found_among_those_of_its_tenant_with_and_witho
     database.write_history(many).await;
     database.backfill().await;
     database.execute("DELETE FROM pg_statistic").await;
-    assert_eq!(rows_met(&database).await, [50, 50, 48]);
+    // Of 2,000; a planner that knows better may meet fewer.
+    let is_of_the_stream = |met: Vec<u64>| assert!(met.iter().all(|rows| (1..=50).contains(rows)), "{met:?}");
+    is_of_the_stream(rows_met(&database).await);
     database.execute("ANALYZE").await;
-    assert_eq!(rows_met(&database).await, [50, 50, 48]);
+    is_of_the_stream(rows_met(&database).await);
 }
