@@ -130,6 +130,27 @@ fn lived(first: Option<OffsetDateTime>, last: Option<OffsetDateTime>) -> Option<
     Some((Timestamp::from_datetime(first), Timestamp::from_datetime(last)))
 }
 
+/// A page by one of the statements, which differ in how many bounds of time they have. A macro, for each is checked as it is built.
+macro_rules! fetch {
+    ($file:literal, $page:ident, $session:ident, $read:ident, $($bound:ident),+) => {
+        take(
+            sqlx::query_file_as!(
+                EventRow,
+                $file,
+                $read.tenant.as_str(),
+                $read.stream.aggregate_type(),
+                $read.stream.aggregate_id(),
+                $page.least.get(),
+                $page.greatest.get(),
+                $($bound,)+
+                $page.rows_max
+            )
+            .fetch(&mut *$session),
+        )
+        .await
+    };
+}
+
 impl Page {
     pub(crate) async fn legacy(
         &self,
@@ -138,29 +159,13 @@ impl Page {
         (from, to): Bounds,
     ) -> sqlx::Result<Events> {
         let mut session = sessions.session().await?;
-        macro_rules! fetch {
-            ($file:literal) => {
-                take(
-                    sqlx::query_file_as!(
-                        EventRow,
-                        $file,
-                        read.tenant.as_str(),
-                        read.stream.aggregate_type(),
-                        read.stream.aggregate_id(),
-                        self.least.get(),
-                        self.greatest.get(),
-                        from,
-                        to,
-                        self.rows_max
-                    )
-                    .fetch(&mut *session),
-                )
-                .await
-            };
-        }
         match self.direction {
-            Direction::Forwards => fetch!("sql/read_stream/page_legacy_forwards.sql"),
-            Direction::Backwards => fetch!("sql/read_stream/page_legacy_backwards.sql"),
+            Direction::Forwards => {
+                fetch!("sql/read_stream/page_legacy_forwards.sql", self, session, read, from, to)
+            }
+            Direction::Backwards => {
+                fetch!("sql/read_stream/page_legacy_backwards.sql", self, session, read, from, to)
+            }
         }
     }
 
@@ -171,29 +176,13 @@ impl Page {
         (from, to): Bounds,
     ) -> sqlx::Result<Events> {
         let mut session = sessions.session().await?;
-        macro_rules! fetch {
-            ($file:literal) => {
-                take(
-                    sqlx::query_file_as!(
-                        EventRow,
-                        $file,
-                        read.tenant.as_str(),
-                        read.stream.aggregate_type(),
-                        read.stream.aggregate_id(),
-                        self.least.get(),
-                        self.greatest.get(),
-                        from,
-                        to,
-                        self.rows_max
-                    )
-                    .fetch(&mut *session),
-                )
-                .await
-            };
-        }
         match self.direction {
-            Direction::Forwards => fetch!("sql/read_stream/page_partitioned_forwards.sql"),
-            Direction::Backwards => fetch!("sql/read_stream/page_partitioned_backwards.sql"),
+            Direction::Forwards => {
+                fetch!("sql/read_stream/page_partitioned_forwards.sql", self, session, read, from, to)
+            }
+            Direction::Backwards => {
+                fetch!("sql/read_stream/page_partitioned_backwards.sql", self, session, read, from, to)
+            }
         }
     }
 
@@ -211,31 +200,27 @@ impl Page {
             return self.legacy(sessions, read, (from, to)).await;
         }
         let mut session = sessions.session().await?;
-        macro_rules! fetch {
-            ($file:literal) => {
-                take(
-                    sqlx::query_file_as!(
-                        EventRow,
-                        $file,
-                        read.tenant.as_str(),
-                        read.stream.aggregate_type(),
-                        read.stream.aggregate_id(),
-                        self.least.get(),
-                        self.greatest.get(),
-                        from,
-                        to,
-                        lived_from,
-                        lived_to,
-                        self.rows_max
-                    )
-                    .fetch(&mut *session),
-                )
-                .await
-            };
-        }
         match self.direction {
-            Direction::Forwards => fetch!("sql/read_stream/page_union_forwards.sql"),
-            Direction::Backwards => fetch!("sql/read_stream/page_union_backwards.sql"),
+            Direction::Forwards => fetch!(
+                "sql/read_stream/page_union_forwards.sql",
+                self,
+                session,
+                read,
+                from,
+                to,
+                lived_from,
+                lived_to
+            ),
+            Direction::Backwards => fetch!(
+                "sql/read_stream/page_union_backwards.sql",
+                self,
+                session,
+                read,
+                from,
+                to,
+                lived_from,
+                lived_to
+            ),
         }
     }
 }
